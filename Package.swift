@@ -1,0 +1,65 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// Every room is built alike: language mode 6, unsafe expressions spelled out, existentials spelled out.
+// `Lifetimes` lets a buffer hand out a `RawSpan` of itself; the compiler then proves that the span does not
+// outlive the buffer (see docs/architecture.md, "Compiler settings").
+let settings: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+// Tests build spans of literals freely; strict memory safety is a rule for what ships.
+let testSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+let package = Package(
+    name: "larder",
+    targets: [
+        // Header-only C: what the Glibc module hides (epoll, accept4, futex) and processor instructions.
+        .target(name: "CLarderIntrinsics"),
+        .target(name: "CLarderSystem"),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+        .target(name: "LarderBytes", dependencies: ["CLarderIntrinsics"], swiftSettings: settings),
+        .target(name: "LarderPlatform", dependencies: ["CLarderSystem", "LarderBytes"], swiftSettings: settings),
+        .target(
+            name: "LarderEngine", dependencies: ["LarderBytes", "LarderPlatform", "CLarderIntrinsics"],
+            swiftSettings: settings),
+        .target(name: "LarderWire", dependencies: ["LarderBytes"], swiftSettings: settings),
+        .target(
+            name: "LarderPersistence", dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine", "CZlib"],
+            swiftSettings: settings),
+        .target(
+            name: "LarderServer",
+            dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderWire", "LarderPersistence"],
+            swiftSettings: settings),
+        .target(
+            name: "LarderSimulation", dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine"],
+            swiftSettings: settings),
+
+        .testTarget(name: "LarderBytesTests", dependencies: ["LarderBytes"], swiftSettings: testSettings),
+        .testTarget(name: "LarderPlatformTests", dependencies: ["LarderPlatform", "LarderBytes"], swiftSettings: testSettings),
+        .testTarget(
+            name: "LarderEngineTests", dependencies: ["LarderEngine", "LarderBytes", "LarderPlatform"],
+            swiftSettings: testSettings),
+        .testTarget(name: "LarderWireTests", dependencies: ["LarderWire", "LarderBytes"], swiftSettings: testSettings),
+        .testTarget(
+            name: "LarderPersistenceTests",
+            dependencies: ["LarderPersistence", "LarderEngine", "LarderSimulation", "LarderBytes", "LarderPlatform"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "LarderServerTests",
+            dependencies: [
+                "LarderServer", "LarderWire", "LarderPersistence", "LarderEngine", "LarderSimulation", "LarderBytes",
+                "LarderPlatform",
+            ],
+            swiftSettings: testSettings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,92 @@
+// Processor instructions that Swift has no name for. Header-only: every function is inlined into its caller.
+#ifndef LARDER_INTRINSICS_H
+#define LARDER_INTRINSICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_acle.h>
+#endif
+
+/// Asks the processor to fetch the cache line at `address` for reading. Any address is allowed, it never faults.
+static inline void larder_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+
+/// Tells the processor that this is a spin loop.
+static inline void larder_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+/// Whether `larder_crc32c` may be called on this processor.
+static inline int larder_has_crc32c(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("sse4.2") != 0;
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+/// CRC-32C (Castagnoli) of `count` bytes, continuing from `crc`, which is the raw register: callers invert it
+/// before the first and after the last call. Only when `larder_has_crc32c()`.
+#if defined(__x86_64__)
+__attribute__((target("sse4.2")))
+#endif
+static inline uint32_t larder_crc32c(uint32_t crc, const void *bytes, size_t count) {
+    const uint8_t *p = (const uint8_t *)bytes;
+#if defined(__x86_64__)
+    uint64_t wide = crc;
+    while (count >= 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        wide = _mm_crc32_u64(wide, word);
+        p += 8;
+        count -= 8;
+    }
+    crc = (uint32_t)wide;
+    while (count > 0) {
+        crc = _mm_crc32_u8(crc, *p);
+        p += 1;
+        count -= 1;
+    }
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+    while (count >= 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        crc = __crc32cd(crc, word);
+        p += 8;
+        count -= 8;
+    }
+    while (count > 0) {
+        crc = __crc32cb(crc, *p);
+        p += 1;
+        count -= 1;
+    }
+#else
+    (void)p;
+    (void)count;
+#endif
+    return crc;
+}
+
+/// Bit i is set when `tags[i] == tag`, for the 16 bytes at `tags`.
+static inline uint32_t larder_match16(const void *tags, uint8_t tag) {
+#if defined(__x86_64__)
+    __m128i line = _mm_loadu_si128((const __m128i *)tags);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag)));
+#else
+    uint32_t mask = 0;
+    for (int i = 0; i < 16; i++) mask |= (uint32_t)(((const uint8_t *)tags)[i] == tag) << i;
+    return mask;
+#endif
+}
+
+#endif

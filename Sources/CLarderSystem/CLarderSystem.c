@@ -1,0 +1,1 @@
+#include "CLarderSystem.h"

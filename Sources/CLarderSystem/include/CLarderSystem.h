@@ -1,0 +1,65 @@
+// System calls and constants that the Glibc module does not show to Swift. Header-only.
+#ifndef LARDER_SYSTEM_H
+#define LARDER_SYSTEM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline int larder_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+static inline int larder_epoll_control(int poller, int operation, int descriptor, uint32_t events, uint64_t token) {
+    struct epoll_event event;
+    event.events = events;
+    event.data.u64 = token;
+    return epoll_ctl(poller, operation, descriptor, &event);
+}
+
+/// One readiness report, laid out without the packing that `struct epoll_event` has on x86-64.
+struct larder_event {
+    uint64_t token;
+    uint32_t events;
+};
+
+static inline int larder_epoll_wait(int poller, struct larder_event *out, int capacity, int timeout_milliseconds) {
+    struct epoll_event events[256];
+    if (capacity > 256) capacity = 256;
+    int count = epoll_wait(poller, events, capacity, timeout_milliseconds);
+    for (int i = 0; i < count; i++) {
+        out[i].token = events[i].data.u64;
+        out[i].events = events[i].events;
+    }
+    return count;
+}
+
+static inline int larder_accept(int listener) {
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static inline int larder_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+/// Sleeps while `*word == expected`, at most `nanoseconds` (negative: for ever). Returns 0, or -1 with errno.
+static inline long larder_futex_wait(const void *word, uint32_t expected, int64_t nanoseconds) {
+    struct timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    return syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nanoseconds < 0 ? NULL : &limit, NULL, 0);
+}
+
+static inline long larder_futex_wake(const void *word, int count) {
+    return syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+static inline int larder_fallocate(int descriptor, int64_t offset, int64_t count) {
+    return fallocate(descriptor, 0, offset, count);
+}
+
+#endif

@@ -1,0 +1,54 @@
+// Decimal integers as text, both ways, without a `String`.
+
+package enum Decimal {
+    /// The integer that `text` spells: an optional minus sign and digits, nothing else.
+    ///
+    /// - Returns: nil for anything else, an empty text and a number beyond 64 bits included.
+    @inlinable package static func parse(_ text: RawSpan) -> Int64? {
+        guard text.byteCount > 0 else { return nil }
+        let negative = text.byte(at: 0) == UInt8(ascii: "-")
+        var position = negative ? 1 : 0
+        guard position < text.byteCount else { return nil }
+        var value: Int64 = 0
+        while position < text.byteCount {
+            let digit = text.byte(at: position) &- UInt8(ascii: "0")
+            guard digit <= 9 else { return nil }
+            let (scaled, tooLarge) = value.multipliedReportingOverflow(by: 10)
+            // Built downwards, because the negative numbers reach one further.
+            let (next, overflow) = scaled.subtractingReportingOverflow(Int64(digit))
+            guard !tooLarge, !overflow else { return nil }
+            value = next
+            position &+= 1
+        }
+        if negative { return value }
+        let (positive, overflow) = Int64(0).subtractingReportingOverflow(value)
+        return overflow ? nil : positive
+    }
+}
+
+extension ByteBuffer {
+    /// Appends `value` in decimal.
+    @inlinable package mutating func append(decimal value: Int64) {
+        if value < 0 { append(byte: UInt8(ascii: "-")) }
+        append(decimal: value.magnitude)
+    }
+
+    @inlinable package mutating func append(decimal value: UInt64) {
+        append(minimum: 20) { free in
+            var digits = 1
+            var rest = value
+            while rest >= 10 {
+                rest /= 10
+                digits &+= 1
+            }
+            rest = value
+            var position = digits
+            while position > 0 {
+                position &-= 1
+                unsafe free[position] = UInt8(truncatingIfNeeded: rest % 10) &+ UInt8(ascii: "0")
+                rest /= 10
+            }
+            return digits
+        }
+    }
+}

@@ -1,0 +1,48 @@
+// What the operating system answers when it refuses: the error number and the call that got it.
+
+import Glibc
+
+/// A system call that failed.
+package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The error number (`errno`), for example `EIO`.
+    package let number: Int32
+    /// The call that failed, as the manual names it.
+    package let call: StaticStringName
+
+    package init(number: Int32, call: StaticString) {
+        self.number = number
+        self.call = StaticStringName(call)
+    }
+
+    /// The error that the calling thread's last system call left behind.
+    package static func last(_ call: StaticString) -> SystemError {
+        SystemError(number: errno, call: call)
+    }
+
+    package var description: String {
+        "\(call.text): \(unsafe String(cString: strerror(number))) (errno \(number))"
+    }
+
+    package static func == (left: SystemError, right: SystemError) -> Bool { left.number == right.number }
+}
+
+/// A `StaticString` that can be compared and sent.
+package struct StaticStringName: Sendable {
+    let value: StaticString
+    init(_ value: StaticString) { self.value = value }
+    package var text: String { value.description }
+}
+
+/// Repeats `call` while a signal interrupts it.
+///
+/// - Throws: The error of the call, never `EINTR`.
+@discardableResult
+func systemCall<Result: FixedWidthInteger & SignedInteger>(
+    _ name: StaticString, _ call: () -> Result
+) throws(SystemError) -> Result {
+    while true {
+        let result = call()
+        if result != -1 { return result }
+        if errno != EINTR { throw SystemError.last(name) }
+    }
+}

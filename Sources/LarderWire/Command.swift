@@ -1,0 +1,122 @@
+// One command, whatever dialect it was written in: what is asked, and where in the receive buffer its words lie.
+//
+// Fixed size, no reference, no pointer: ranges count from the first unread byte of the buffer that was decoded.
+
+import LarderBytes
+
+/// What a command asks for.
+package enum Operation: UInt8, Sendable {
+    case none, hello, get, getMany, put, delete, exists, lifetime, setLifetime, getAndTouch, increment, append, list
+    case namespaceCreate, namespaceGet, namespaceList, namespaceDelete, namespaceFlush
+    case stats, snapshot, ping
+    /// HTTP only.
+    case health, ready, metrics
+}
+
+/// Which namespace a command speaks of.
+package enum NamespaceReference: Sendable, Equatable {
+    /// The one that the connection chose in its hello.
+    case connection
+    /// A UUID, as two big-endian words.
+    case id(high: UInt64, low: UInt64)
+    /// A name, in the buffer.
+    case name(ByteRange)
+}
+
+/// What a write does to the deadline.
+package enum Lifetime: Sendable, Equatable {
+    /// The key lives until it is deleted.
+    case unlimited
+    /// The deadline stays as it is; a new key gets none.
+    case keep
+    /// The key is gone so many milliseconds from now; at least 1.
+    case milliseconds(Int64)
+}
+
+/// What must hold for a command to be carried out. Judged under the same lock as the write.
+package enum Condition: Sendable, Equatable {
+    case none
+    /// No live entry.
+    case absent
+    /// A live entry.
+    case present
+    /// A live entry with this version.
+    case version(UInt64)
+    /// No live entry, or one with another version.
+    case notVersion(UInt64)
+}
+
+/// A decoded request.
+package struct Command: Sendable {
+    package var operation = Operation.none
+    /// What the reply must say or do, for the dialect's own encoder: see `BinaryFlags` and `HTTPFlags`.
+    package var flags: UInt16 = 0
+    /// The request's id, which the reply echoes (binary).
+    package var tag: UInt32 = 0
+    package var namespace = NamespaceReference.connection
+    package var key = ByteRange.empty
+    /// The value of a write; the counted keys of `getMany`; the name of a namespace to create; the credentials of a hello.
+    package var value = ByteRange.empty
+    package var contentType = ByteRange.empty
+    package var lifetime = Lifetime.unlimited
+    package var condition = Condition.none
+    /// How much an increment adds; it may be negative.
+    package var delta: Int64 = 0
+    package var list = ListOptions()
+    /// Why the request cannot be carried out, found while decoding. The reply is this failure.
+    package var failure: Failure?
+
+    package init() {}
+}
+
+/// What a listing asks for beyond the namespace.
+package struct ListOptions: Sendable {
+    package var prefix = ByteRange.empty
+    /// The key to begin after; empty for the first page. Already decoded from whatever form it has on the wire.
+    package var cursor = ByteRange.empty
+    package var limit = 1_000
+    /// Keys that share everything up to and including the next delimiter after the prefix are listed once, as that
+    /// common prefix. nil: none.
+    package var delimiter: UInt8?
+    package var withValues = false
+    /// For a list of namespaces: first page is 1.
+    package var page = 1
+    package init() {}
+}
+
+/// A refusal: its status, and the sentence for a person.
+package struct Failure: Error, Sendable, Equatable {
+    package var status: Status
+    /// ASCII. Says what happened, to what, what to do.
+    package var detail: StaticString
+    /// The part of the request at fault, for dialects that name it: "ttl_secs", "/name".
+    package var parameter: StaticString?
+
+    package init(_ status: Status, _ detail: StaticString, parameter: StaticString? = nil) {
+        self.status = status
+        self.detail = detail
+        self.parameter = parameter
+    }
+
+    package static func == (left: Failure, right: Failure) -> Bool { left.status == right.status }
+}
+
+/// How far a decoder came.
+package enum DecodeStep: Sendable, Equatable {
+    /// The buffer ends within a request. Nothing was consumed.
+    case needMore
+    /// A request is complete: `position` stands behind it.
+    case command
+    /// The head of a request is complete and its body is still to come (HTTP). `command` holds what the head says.
+    case head
+    /// What follows cannot be understood: `command.failure` says why; reply, then close.
+    case close
+}
+
+/// The rule that keys of a namespace obey.
+package enum KeyRule: UInt8, Sendable {
+    /// 1 to 256 bytes of `a-z A-Z 0-9 - _ / = .`, not beginning with `_`, not `.` or `..`.
+    case path = 0
+    /// Any 1 to 1,024 bytes.
+    case bytes = 1
+}
