@@ -7,12 +7,12 @@
 ///
 /// Positions and ranges count from the first byte that has not been consumed, so they survive growth.
 /// Appending is amortised O(bytes); a buffer that has been read to the end starts again at the front of its memory.
-@safe
+@safe @usableFromInline
 package struct ByteBuffer: ~Copyable {
     @usableFromInline var base: UnsafeMutableRawPointer?
     @usableFromInline var start = 0
     @usableFromInline var end = 0
-    package private(set) var capacity = 0
+    @usableFromInline package private(set) var capacity = 0
 
     @inlinable package init() {
         unsafe base = nil
@@ -102,7 +102,7 @@ package struct ByteBuffer: ~Copyable {
     @inlinable package mutating func append(_ bytes: RawSpan) {
         reserve(bytes.byteCount)
         unsafe bytes.withUnsafeBytes { source in
-            guard let address = source.baseAddress else { return }
+            guard let address = source.baseAddress, source.count > 0 else { return }
             unsafe (base! + end).copyMemory(from: address, byteCount: source.count)
         }
         end &+= bytes.byteCount

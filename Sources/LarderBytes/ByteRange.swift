@@ -2,10 +2,10 @@
 // right when the buffer moves.
 
 /// A range of bytes, counted from the first readable byte of the buffer that it belongs to.
-@frozen
+@frozen @usableFromInline
 package struct ByteRange: Equatable, Sendable {
-    package var start: Int
-    package var count: Int
+    @usableFromInline package var start: Int
+    @usableFromInline package var count: Int
 
     @inlinable package init(start: Int, count: Int) {
         self.start = start

@@ -5,7 +5,7 @@
 import CLarderIntrinsics
 
 /// A CRC-32C over bytes that arrive in pieces.
-@frozen
+@frozen @usableFromInline
 package struct Checksum: Sendable {
     @usableFromInline var register: UInt32 = 0xFFFF_FFFF
 

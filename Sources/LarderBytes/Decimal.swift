@@ -1,5 +1,6 @@
 // Decimal integers as text, both ways, without a `String`.
 
+@usableFromInline
 package enum Decimal {
     /// The integer that `text` spells: an optional minus sign and digits, nothing else.
     ///
@@ -34,7 +35,7 @@ extension ByteBuffer {
     }
 
     @inlinable package mutating func append(decimal value: UInt64) {
-        append(minimum: 20) { free in
+        unsafe append(minimum: 20) { free in
             var digits = 1
             var rest = value
             while rest >= 10 {

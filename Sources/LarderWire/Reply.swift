@@ -16,7 +16,7 @@ package struct EntryReply: ~Escapable {
     package let remaining: Int64?
 
     @_lifetime(copy value, copy contentType)
-    @inlinable package init(value: RawSpan, contentType: RawSpan, version: UInt64, remaining: Int64?) {
+    package init(value: RawSpan, contentType: RawSpan, version: UInt64, remaining: Int64?) {
         self.value = value
         self.contentType = contentType
         self.version = version
@@ -88,7 +88,7 @@ package struct ListItem: ~Escapable {
 /// together make one. `command` says how the client wants it (its id, HEAD, keep-alive, which fields).
 package enum Reply {
     /// An entry that was asked for: get, get and touch.
-    @inlinable package static func entry(
+    package static func entry(
         _ entry: borrowing EntryReply, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
         if dialect == .http { HTTPReply.entry(entry, to: command, into: &output) }
@@ -97,7 +97,7 @@ package enum Reply {
 
     /// A write, a delete, a new lifetime, an exists, a ping, a snapshot: the status and the version that resulted
     /// (0 where there is none).
-    @inlinable package static func done(
+    package static func done(
         _ status: Status, version: UInt64, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
         if dialect == .http { HTTPReply.done(status, version: version, to: command, into: &output) }

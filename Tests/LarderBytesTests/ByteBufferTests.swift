@@ -56,7 +56,8 @@ import Testing
 
     @Test(arguments: ["", "-", "+1", "1.5", " 1", "1 ", "9223372036854775808", "-9223372036854775809", "0x1"])
     func `text that is not a 64-bit integer is refused`(_ text: String) {
-        #expect(Decimal.parse(text.utf8.span.bytes) == nil)
+        let bytes = Array(text.utf8)
+        #expect(Decimal.parse(bytes.span.bytes) == nil)
     }
 }
 
@@ -87,10 +88,10 @@ import Testing
 @Suite("Byte order") struct ByteOrderTests {
     @Test func `order is that of unsigned bytes, a prefix first`() {
         let words: [[UInt8]] = [[], [0], [0, 0], [1], Array("abcdefgh".utf8), Array("abcdefghi".utf8), Array("abcdefgz".utf8), [0xFF]]
-        for left in words.indices {
-            for right in words.indices {
-                let order = words[left].span.bytes.compare(to: words[right].span.bytes)
-                #expect(order.signum() == (left - right).signum())
+        for (leftIndex, left) in words.enumerated() {
+            for (rightIndex, right) in words.enumerated() {
+                let order = left.span.bytes.compare(to: right.span.bytes)
+                #expect(order.signum() == (leftIndex - rightIndex).signum())
             }
         }
     }
