@@ -1,0 +1,131 @@
+// Everything that a server is told before it starts: plain values, already checked.
+//
+// Knows nothing of where they came from: the table of settings (LarderProgram/Settings) reads the command line, the
+// environment and the file, names units and ranges, and fills this in. The defaults here are the defaults.
+
+import LarderPlatform
+import LarderWire
+
+/// What a server is to do. Every value lies within the range that the table of settings gives it.
+package struct ServerConfiguration: Sendable, Equatable {
+    // MARK: Where
+
+    /// Where clients connect. At least one.
+    package var listen = [ListenAddress.standard]
+    /// The directory of log, snapshots and manifest; made if it is missing.
+    package var dataDirectory = "./data"
+    /// What a request must carry. nil: every request that reaches the server is served.
+    package var apiKey: APIKey?
+    /// Serves a public address although no key is set.
+    package var insecureNoAuthentication = false
+
+    // MARK: The default namespace, and new ones that do not say otherwise
+
+    package var durability = Durability.always
+    package var keyRule = LarderWire.KeyRule.path
+
+    // MARK: Work
+
+    /// How many threads serve connections; 0: one for each processor.
+    package var workers = 0
+    /// The largest value.
+    package var valueBytesMax = 1_048_576
+
+    // MARK: Persistence
+
+    /// How often the log is synced while only `interval` writes wait.
+    package var intervalMilliseconds: Milliseconds = 100
+    /// A snapshot is taken after so many seconds if anything changed; 0: not for the time alone.
+    package var snapshotEverySeconds = 900
+    /// A snapshot is taken when the log has grown by so many bytes (or by the last snapshot's size, if that is more).
+    package var snapshotLogBytes = 67_108_864
+    /// How fast a snapshot is written; 0: as fast as the disk takes it.
+    package var snapshotBytesPerSecond = 25_000_000
+
+    // MARK: Bounds on clients
+
+    package var connectionsMax = 10_000
+    /// How long an HTTP connection may stand idle between requests; 0: for ever.
+    package var httpIdleSeconds = 300
+    /// How long a new connection may take to send its first complete request.
+    package var firstRequestSeconds = 10
+    /// How long a request that has begun may take to arrive.
+    package var requestSeconds = 60
+    /// When so many bytes of replies wait for a client, its requests are no longer read until it has taken some.
+    package var outputBytesSoft = 262_144
+    /// When so many bytes of replies wait for a client, its connection is closed.
+    package var outputBytesMax = 33_554_432
+
+    package init() {}
+
+    /// When a reply to a write may be sent.
+    package enum Durability: String, Sendable, CaseIterable {
+        /// When the write is on the medium.
+        case always
+        /// When the write is with the kernel, and at most a second of writes is not on the medium.
+        case interval
+        /// When the write is with the kernel.
+        case never
+        /// When the write is in memory. It is not logged; snapshots hold it.
+        case off
+    }
+}
+
+/// A host and a port to listen on or to connect to.
+package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
+    /// A name or an address, without the brackets that surround a version 6 address in text.
+    package var host: String
+    /// 0: whichever the kernel picks.
+    package var port: UInt16
+
+    package init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    package static let standard = ListenAddress(host: "127.0.0.1", port: 7400)
+
+    /// The address that `text` spells: `127.0.0.1:7400`, `localhost:7400` or `[::1]:7400`.
+    ///
+    /// - Returns: nil for anything else. A version 6 address without brackets is refused, because its last group reads
+    ///   like a port.
+    package init?(_ text: some StringProtocol) {
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let digits = text[text.index(after: colon)...]
+        guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits) else {
+            return nil
+        }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = host.dropFirst().dropLast()
+            guard host.contains(":") else { return nil }
+        } else if host.contains(":") {
+            return nil
+        }
+        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != 0x5B && $0 != 0x5D }) else {
+            return nil
+        }
+        self.init(host: String(host), port: port)
+    }
+
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// Whether only programs on this machine can connect. Judged by the text alone: a name other than `localhost` counts
+    /// as public.
+    package var isLoopback: Bool {
+        if host == "localhost" || host == "::1" { return true }
+        let octets = host.split(separator: ".", omittingEmptySubsequences: false)
+        return octets.count == 4 && octets[0] == "127" && octets.allSatisfy { UInt8($0) != nil }
+    }
+}
+
+/// The key that clients must show. Its description hides it, so that it cannot reach a log by accident.
+package struct APIKey: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
+    /// The key's bytes. Compare digests of them, never the bytes: a comparison that stops early tells how far it came.
+    package let bytes: [UInt8]
+
+    package init(bytes: [UInt8]) { self.bytes = bytes }
+
+    package var description: String { "(hidden)" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
