@@ -2,19 +2,23 @@
 #ifndef LARDER_SYSTEM_H
 #define LARDER_SYSTEM_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+// Declared here because glibc shows them only under _GNU_SOURCE, which would change the layout of types that
+// the Glibc module has already imported.
+extern int accept4(int, struct sockaddr *, socklen_t *, int);
+extern int fallocate(int, int, off_t, off_t);
 
 static inline int larder_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
@@ -61,5 +65,11 @@ static inline long larder_futex_wake(const void *word, int count) {
 static inline int larder_fallocate(int descriptor, int64_t offset, int64_t count) {
     return fallocate(descriptor, 0, offset, count);
 }
+
+/// Names the calling thread (at most 15 bytes) for `top -H` and debuggers.
+static inline void larder_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+/// Raises the calling thread's nice value: on Linux the process form of setpriority acts on one thread.
+static inline int larder_nice_thread(int amount) { return setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), amount); }
 
 #endif
