@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,5 +72,17 @@ static inline void larder_name_thread(const char *name) { prctl(PR_SET_NAME, nam
 
 /// Raises the calling thread's nice value: on Linux the process form of setpriority acts on one thread.
 static inline int larder_nice_thread(int amount) { return setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), amount); }
+
+/// `openat`, which is variadic and so hidden from Swift.
+static inline int larder_open_at(int directory, const char *name, int flags, uint32_t mode) {
+    return openat(directory, name, flags, (mode_t)mode);
+}
+
+/// Writes two runs of bytes with one call; may write fewer than both hold.
+static inline int64_t larder_write_two(int descriptor, const void *first, size_t first_count, const void *second,
+                                       size_t second_count, int64_t offset) {
+    struct iovec parts[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
+    return pwritev(descriptor, parts, 2, offset);
+}
 
 #endif
