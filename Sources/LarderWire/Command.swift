@@ -63,6 +63,8 @@ package struct Command: Sendable {
     /// How much an increment adds; it may be negative.
     package var delta: Int64 = 0
     package var list = ListOptions()
+    /// How a namespace is to be created.
+    package var creation = NamespaceCreation()
     /// Why the request cannot be carried out, found while decoding. The reply is this failure.
     package var failure: Failure?
 
@@ -82,6 +84,39 @@ package struct ListOptions: Sendable {
     /// For a list of namespaces: first page is 1.
     package var page = 1
     package init() {}
+}
+
+/// The settings that a new namespace is asked to have; nil leaves one to the server.
+package struct NamespaceCreation: Sendable, Equatable {
+    package var durability: DurabilityChoice?
+    package var keyRule: KeyRule?
+    package init() {}
+}
+
+/// When a write counts as made. The raw values are those of the binary protocol.
+package enum DurabilityChoice: UInt8, Sendable, CaseIterable {
+    /// Answered when it is on the medium.
+    case always = 0
+    /// On the medium within the sync interval.
+    case interval = 1
+    /// Written, and synced when the system likes.
+    case never = 2
+    /// Not written at all.
+    case off = 3
+
+    package var name: String {
+        switch self {
+        case .always: "always"
+        case .interval: "interval"
+        case .never: "never"
+        case .off: "off"
+        }
+    }
+
+    package init?(name: String) {
+        guard let choice = Self.allCases.first(where: { $0.name == name }) else { return nil }
+        self = choice
+    }
 }
 
 /// A refusal: its status, and the sentence for a person.
