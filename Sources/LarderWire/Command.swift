@@ -58,6 +58,10 @@ package struct Command: Sendable {
     /// The value of a write; the counted keys of `getMany`; the name of a namespace to create; the credentials of a hello.
     package var value = ByteRange.empty
     package var contentType = ByteRange.empty
+    /// The bearer token that came with this one request (HTTP); empty: none.
+    package var credential = ByteRange.empty
+    /// The host that the client believes it speaks to (HTTP).
+    package var host = ByteRange.empty
     package var lifetime = Lifetime.unlimited
     package var condition = Condition.none
     /// How much an increment adds; it may be negative.

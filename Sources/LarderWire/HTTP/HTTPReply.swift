@@ -3,6 +3,8 @@
 import LarderBytes
 
 package enum HTTPReply {
+    /// The interim answer to `Expect: 100-continue`.
+    package static func `continue`(into output: inout ByteBuffer) { output.append("HTTP/1.1 100 Continue\r\n\r\n") }
     package static func entry(_ entry: borrowing EntryReply, to command: borrowing Command, into output: inout ByteBuffer) {}
     package static func done(_ status: Status, version: UInt64, to command: borrowing Command, into output: inout ByteBuffer) {}
     package static func lifetime(_ remaining: Int64?, version: UInt64, to command: borrowing Command, into output: inout ByteBuffer) {}
