@@ -27,7 +27,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(name: "LarderBytes", dependencies: ["CLarderIntrinsics"], swiftSettings: settings),
-        .target(name: "LarderPlatform", dependencies: ["CLarderSystem", "LarderBytes"], swiftSettings: settings),
+        .target(name: "LarderPlatform", dependencies: ["CLarderIntrinsics", "CLarderSystem", "LarderBytes"], swiftSettings: settings),
         .target(
             name: "LarderEngine", dependencies: ["LarderBytes", "LarderPlatform", "CLarderIntrinsics"],
             swiftSettings: settings),
