@@ -20,6 +20,12 @@ let testSettings: [SwiftSetting] = [
 
 let package = Package(
     name: "larder",
+    products: [.executable(name: "larder", targets: ["larder"])],
+    dependencies: [
+        // The command line, the settings file and the log lines: well-kept libraries, none of them on the request path.
+        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams.git", exact: "6.2.2"),
+    ],
     targets: [
         // Header-only C: what the Glibc module hides (epoll, accept4, futex) and processor instructions.
         .target(name: "CLarderIntrinsics"),
@@ -43,6 +49,17 @@ let package = Package(
             name: "LarderSimulation", dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine"],
             swiftSettings: settings),
 
+        // The program: settings, commands, and the client behind `larder kv`. A library, so that tests can import it;
+        // `larder` itself only starts it.
+        .target(
+            name: "LarderProgram",
+            dependencies: [
+                "LarderBytes", "LarderPlatform", "LarderWire", "LarderPersistence", "LarderServer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(name: "larder", dependencies: ["LarderProgram"], swiftSettings: settings),
+
         .testTarget(name: "LarderBytesTests", dependencies: ["LarderBytes"], swiftSettings: testSettings),
         .testTarget(name: "LarderPlatformTests", dependencies: ["LarderPlatform", "LarderBytes"], swiftSettings: testSettings),
         .testTarget(
@@ -58,6 +75,13 @@ let package = Package(
             dependencies: [
                 "LarderServer", "LarderWire", "LarderPersistence", "LarderEngine", "LarderSimulation", "LarderBytes",
                 "LarderPlatform",
+            ],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "LarderProgramTests",
+            dependencies: [
+                "LarderProgram", "LarderServer", "LarderWire", "LarderBytes", "LarderPlatform",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: testSettings),
     ],

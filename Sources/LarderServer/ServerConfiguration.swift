@@ -11,7 +11,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     // MARK: Where
 
     /// Where clients connect. At least one.
-    package var listen = [ListenAddress.standard]
+    package var listen = [SocketAddress(host: "127.0.0.1", port: 7400)]
     /// The directory of log, snapshots and manifest; made if it is missing.
     package var dataDirectory = "./data"
     /// What a request must carry. nil: every request that reaches the server is served.
@@ -68,54 +68,6 @@ package struct ServerConfiguration: Sendable, Equatable {
         case never
         /// When the write is in memory. It is not logged; snapshots hold it.
         case off
-    }
-}
-
-/// A host and a port to listen on or to connect to.
-package struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
-    /// A name or an address, without the brackets that surround a version 6 address in text.
-    package var host: String
-    /// 0: whichever the kernel picks.
-    package var port: UInt16
-
-    package init(host: String, port: UInt16) {
-        self.host = host
-        self.port = port
-    }
-
-    package static let standard = ListenAddress(host: "127.0.0.1", port: 7400)
-
-    /// The address that `text` spells: `127.0.0.1:7400`, `localhost:7400` or `[::1]:7400`.
-    ///
-    /// - Returns: nil for anything else. A version 6 address without brackets is refused, because its last group reads
-    ///   like a port.
-    package init?(_ text: some StringProtocol) {
-        guard let colon = text.lastIndex(of: ":") else { return nil }
-        let digits = text[text.index(after: colon)...]
-        guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits) else {
-            return nil
-        }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-            guard host.contains(":") else { return nil }
-        } else if host.contains(":") {
-            return nil
-        }
-        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != 0x5B && $0 != 0x5D }) else {
-            return nil
-        }
-        self.init(host: String(host), port: port)
-    }
-
-    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-
-    /// Whether only programs on this machine can connect. Judged by the text alone: a name other than `localhost` counts
-    /// as public.
-    package var isLoopback: Bool {
-        if host == "localhost" || host == "::1" { return true }
-        let octets = host.split(separator: ".", omittingEmptySubsequences: false)
-        return octets.count == 4 && octets[0] == "127" && octets.allSatisfy { UInt8($0) != nil }
     }
 }
 

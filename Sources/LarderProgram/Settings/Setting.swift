@@ -1,0 +1,118 @@
+// The table of settings: the one place that knows their names, ranges and meanings.
+//
+// The command line, the environment, the settings file and `larder settings` are all read from or made of it. The
+// defaults are those of `ServerConfiguration`.
+
+import LarderServer
+import LarderWire
+
+/// One thing that a server can be told.
+package struct Setting: Sendable {
+    /// `value-bytes-max`: the name in the file and, after two dashes, on the command line.
+    package let name: String
+    package let form: SettingForm
+    /// What it is.
+    package let meaning: String
+    /// What one gets and what one pays for changing it.
+    package let trade: String
+
+    init(_ name: String, _ form: SettingForm, meaning: String, trade: String) {
+        self.name = name
+        self.form = form
+        self.meaning = meaning
+        self.trade = trade
+    }
+
+    package var option: String { "--" + name }
+    /// `LARDER_VALUE_BYTES_MAX`.
+    package var variable: String { Setting.variablePrefix + name.replacing("-", with: "_").uppercased() }
+    package var defaults: [String] { form.show(ServeSettings()) }
+
+    package static let variablePrefix = "LARDER_"
+
+    package static func named(_ name: some StringProtocol) -> Setting? { table.first { $0.name == name } }
+
+    package static let table: [Setting] = [
+        Setting(
+            "listen", .addresses(\.server.listen),
+            meaning: "Where clients connect. Every dialect is spoken on every address; the first byte of a connection tells.",
+            trade: "Other machines reach only what is listed here. An address that is not loopback asks for a key."),
+        Setting(
+            "data", .path(\.server.dataDirectory, placeholder: "DIR"),
+            meaning: "The directory of log, snapshots and manifest. It is made if it is missing; one server uses it at a time.",
+            trade: "Its disk decides how long a durable write takes."),
+        Setting(
+            "api-key-file", .path(\.apiKeyFile, placeholder: "FILE", empty: "no key from a file"),
+            meaning: "A file that holds the key which clients must show, readable by its owner alone. "
+                + "The variable LARDER_API_KEY can hold the key itself; it is never an argument.",
+            trade: "Without a key, whoever reaches an address of `listen` can read and change everything."),
+        Setting(
+            "insecure-no-auth", .flag(\.server.insecureNoAuthentication),
+            meaning: "Serve an address that is not loopback although no key is set.",
+            trade: "Only for a network on which everybody is trusted."),
+        Setting(
+            "durability", .choice(\.server.durability, ServerConfiguration.Durability.allCases.map { ($0.rawValue, $0) }),
+            meaning: "When a write is answered, in the default namespace and in namespaces that do not say otherwise. "
+                + "`always`: once it is on the medium. `interval`: once it is with the kernel, and the log is synced every "
+                + "`interval`. `never`: once it is with the kernel, which syncs when it likes. `off`: once it is in memory; "
+                + "only snapshots hold it.",
+            trade: "A power cut loses nothing with `always`, up to a second with `interval`, about half a minute with "
+                + "`never`. A killed process loses nothing with these three, and what came after the last snapshot with "
+                + "`off`. Each step down makes writes faster."),
+        Setting(
+            "interval", .milliseconds(\.server.intervalMilliseconds, in: 1...1_000),
+            meaning: "How often the log is synced for the sake of `interval` writes.",
+            trade: "Shorter loses less in a power cut and keeps the disk busier."),
+        Setting(
+            "keys", .choice(\.server.keyRule, [("path", LarderWire.KeyRule.path), ("bytes", LarderWire.KeyRule.bytes)]),
+            meaning: "Which keys the default namespace takes when it is first made. `path`: 1 to 256 of a-z A-Z 0-9 - _ / = ., "
+                + "not beginning with _. `bytes`: any 1 to 1024 bytes.",
+            trade: "`bytes` lets in keys with colons or spaces, which must be percent-encoded in a URL."),
+        Setting(
+            "value-bytes-max", .bytes(\.server.valueBytesMax, in: 1...16_777_216),
+            meaning: "The largest value that a write may bring.",
+            trade: "Larger values let one client hold more memory and delay others on the same connection."),
+        Setting(
+            "workers", .count(\.server.workers, in: 1...256, zero: "one for each processor"),
+            meaning: "How many threads serve connections.",
+            trade: "More than there are processors gains nothing; fewer leaves processors to other programs."),
+        Setting(
+            "snapshot-every", .seconds(\.server.snapshotEverySeconds, in: 10...604_800, zero: "not for the time alone"),
+            meaning: "A snapshot is taken when the last one is so old and something has changed.",
+            trade: "Shorter starts faster and, with `off`, loses less; it costs processor time and disk writes."),
+        Setting(
+            "snapshot-log-bytes", .bytes(\.server.snapshotLogBytes, in: 1_048_576...1_099_511_627_776),
+            meaning: "A snapshot is taken when the log has grown by so much, or by the size of the last snapshot if that is more.",
+            trade: "Larger takes snapshots less often, needs more disk and replays more at a start."),
+        Setting(
+            "snapshot-bytes-per-second",
+            .bytes(\.server.snapshotBytesPerSecond, in: 1_000_000...100_000_000_000, zero: "as fast as the disk"),
+            meaning: "How fast a snapshot is written.",
+            trade: "Faster ends sooner and delays the log's syncs, and so durable writes, on the same disk."),
+        Setting(
+            "connections-max", .count(\.server.connectionsMax, in: 1...1_000_000),
+            meaning: "How many connections may be open; further ones are closed at once. Lowered to what the limit on open "
+                + "files allows.",
+            trade: "Every connection costs a little memory, more while its requests and replies are under way."),
+        Setting(
+            "http-idle-timeout", .seconds(\.server.httpIdleSeconds, in: 1...86_400, zero: "never"),
+            meaning: "An HTTP connection that has been idle for so long is closed. Binary connections may stay idle.",
+            trade: "Shorter frees connections of clients that went away; longer spares clients a new connection."),
+        Setting(
+            "first-request-timeout", .seconds(\.server.firstRequestSeconds, in: 1...3_600),
+            meaning: "A new connection that has not sent a complete request after so long is closed.",
+            trade: "Shorter bounds what silent connections can hold; longer suits slow networks."),
+        Setting(
+            "request-timeout", .seconds(\.server.requestSeconds, in: 1...3_600),
+            meaning: "A request that has begun and is not complete after so long is given up.",
+            trade: "Shorter bounds what slow senders can hold; longer lets large values come over slow networks."),
+        Setting(
+            "output-bytes-soft", .bytes(\.server.outputBytesSoft, in: 16_384...67_108_864),
+            meaning: "While so many bytes of replies wait for a client, its further requests are not read.",
+            trade: "Larger lets deep pipelines flow; it is memory that every slow reader can hold."),
+        Setting(
+            "output-bytes-max", .bytes(\.server.outputBytesMax, in: 1_048_576...1_073_741_824),
+            meaning: "A client for which more bytes of replies wait than this is disconnected. Must hold two of the largest values.",
+            trade: "Larger forgives readers that stall; it bounds the memory that one of them can take."),
+    ]
+}

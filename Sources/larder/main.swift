@@ -1,0 +1,5 @@
+// Starts the program.
+
+import LarderProgram
+
+runLarder()
