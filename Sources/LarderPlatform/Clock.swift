@@ -3,7 +3,7 @@
 import Glibc
 
 /// Milliseconds, as a difference or since the Unix epoch.
-package typealias Milliseconds = Int64
+@usableFromInline package typealias Milliseconds = Int64
 
 /// The two clocks that the server needs.
 package protocol Clock: Sendable {
