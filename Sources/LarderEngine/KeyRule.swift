@@ -1,0 +1,80 @@
+// Which bytes may be a key.
+//
+// The rule belongs to a namespace and is the same in every dialect. Knows nothing of what is stored.
+
+import LarderBytes
+
+/// Why some bytes are not a key.
+@frozen @usableFromInline
+package enum KeyFault: UInt8, Error, Equatable, Sendable {
+    /// No bytes at all.
+    case empty
+    /// More bytes than `KeyRule.bytesMax`.
+    case tooLong
+    /// A byte that the rule does not allow, or one of the names `.` and `..`.
+    case illegal
+    /// A key that begins with `_`: kept for the server's own use.
+    case reserved
+}
+
+/// Which keys a namespace accepts. The raw values stand in log records.
+@frozen @usableFromInline
+package enum KeyRule: UInt8, Sendable, CaseIterable {
+    /// 1 to 256 bytes of `a-z A-Z 0-9 - _ / = .`, not beginning with `_`, and neither `.` nor `..`.
+    case path = 0
+    /// Any 1 to 1,024 bytes.
+    case bytes = 1
+
+    /// The longest key, in bytes.
+    @inlinable package var bytesMax: Int {
+        switch self {
+        case .path: 256
+        case .bytes: 1_024
+        }
+    }
+
+    /// Why `key` is refused, or nil when it is a key. O(key).
+    package func checkKey(_ key: RawSpan) -> KeyFault? {
+        if key.byteCount == 0 { return .empty }
+        if key.byteCount > bytesMax { return .tooLong }
+        if self == .bytes { return nil }
+        if key.byte(at: 0) == UInt8(ascii: "_") { return .reserved }
+        if !Self.hasOnlyPathBytes(key) || Self.isDots(key) { return .illegal }
+        return nil
+    }
+
+    /// Sixteen bytes at a time; the last block overlaps the one before it, and a short key goes byte by byte.
+    private static func hasOnlyPathBytes(_ key: RawSpan) -> Bool {
+        let count = key.byteCount
+        if count < 16 {
+            for position in 0..<count where !isPathByte(key.byte(at: position)) { return false }
+            return true
+        }
+        var position = 0
+        while position <= count &- 16 {
+            if !arePathBytes(key, at: position) { return false }
+            position &+= 16
+        }
+        return position == count || arePathBytes(key, at: count &- 16)
+    }
+
+    private static func isDots(_ key: RawSpan) -> Bool { key.equals(".") || key.equals("..") }
+
+    /// One bit for each of the 128 ASCII characters.
+    private static func isPathByte(_ byte: UInt8) -> Bool {
+        // `-` to `9` are neighbours in ASCII and all allowed: `- . / 0 … 9`.
+        let low: UInt64 = (0x1FFF << 45) | (1 << 61)  // and `=`
+        let high: UInt64 = 0x07FF_FFFE | (0x07FF_FFFE << 32) | (1 << 31)  // `A`…`Z`, `a`…`z`, `_`
+        let word = byte < 64 ? low : high
+        return byte < 128 && (word >> UInt64(byte & 63)) & 1 == 1
+    }
+
+    private static func arePathBytes(_ key: RawSpan, at position: Int) -> Bool {
+        // The block lies within the key: callers pass at most `count - 16`.
+        let block = unsafe key.unsafeLoadUnaligned(fromByteOffset: position, as: SIMD16<UInt8>.self)
+        let letters = ((block | 0x20) &- UInt8(ascii: "a")) .< 26
+        let digits = (block &- UInt8(ascii: "-")) .< 13
+        let others = (block .== UInt8(ascii: "=")) .| (block .== UInt8(ascii: "_"))
+        return all(letters .| digits .| others)
+    }
+}

@@ -1,0 +1,215 @@
+// Where writes queue for the log, and where they get their LSNs.
+//
+// A leaf: whoever holds its lock takes no other. Knows nothing of files; the log's writer takes the whole buffer in one
+// exchange and brings an empty one. Two buffers of full size go to and fro, so no append ever moves what lies in one.
+
+import LarderBytes
+import LarderPlatform
+import Synchronization
+
+/// What became of an append.
+@frozen @usableFromInline
+package enum LogOutcome: UInt8, Sendable {
+    /// The LSN was given, and the record, if there is one, is staged.
+    case appended
+    /// The namespace was flushed since the decision was made: decide again.
+    case flushed
+    /// The namespace was dropped.
+    case namespaceGone
+    /// The log is behind: its buffer is full, or the LSNs that it has reserved are used up. Worth retrying.
+    case backlog
+    /// The log has failed and takes nothing.
+    case refused
+}
+
+/// The answer to an append.
+@frozen @usableFromInline
+package struct LogAnswer: Equatable, Sendable {
+    @usableFromInline package let outcome: LogOutcome
+    /// The LSN that was given; zero when none was.
+    @usableFromInline package let lsn: LSN
+
+    @inlinable package init(_ outcome: LogOutcome, lsn: LSN = LSN(rawValue: 0)) {
+        self.outcome = outcome
+        self.lsn = lsn
+    }
+}
+
+/// What the log's writer took.
+package struct LogBatch: Equatable, Sendable {
+    package let recordCount: Int
+    package let firstLSN: LSN
+    package let lastLSN: LSN
+    /// When the oldest record was staged, by the clock of who staged it.
+    package let oldestMilliseconds: Milliseconds
+
+    package init(recordCount: Int, firstLSN: LSN, lastLSN: LSN, oldestMilliseconds: Milliseconds) {
+        self.recordCount = recordCount
+        self.firstLSN = firstLSN
+        self.lastLSN = lastLSN
+        self.oldestMilliseconds = oldestMilliseconds
+    }
+}
+
+/// The staging buffer of the log.
+@safe package final class LogBuffer: @unchecked Sendable {
+    // Safe to send: what follows `lock` is touched only by its holder, the atomics aside.
+    private let lock = Lock()
+    private var staged: ByteBuffer
+    private var recordCount = 0
+    private var firstLSN = LSN.zero
+    private var lastRecordLSN = LSN.zero
+    private var oldestMilliseconds: Milliseconds = 0
+    private var isRefusing = false
+    private let lastLSN = Atomic<UInt64>(0)
+    private let ceilingWord = Atomic<UInt64>(.max)
+    private let stagedBytes = Atomic<Int>(0)
+
+    private let bytesMax: Int
+    /// One record may begin below `bytesMax` and end beyond it.
+    private var capacity: Int { bytesMax + LogRecord.bytesMax / 2 + LogRecord.headerBytes }
+
+    /// - Parameter bytesMax: With this many bytes staged, appends answer `backlog`.
+    package init(bytesMax: Int = 32 << 20) {
+        self.bytesMax = bytesMax
+        staged = ByteBuffer()
+        staged.reserve(capacity)
+    }
+
+    // MARK: Appending
+
+    /// Gives `record` the next LSN and stages it.
+    ///
+    /// - Parameter body: `record.bodyChecksum`, computed before any lock was taken where that is possible.
+    /// - Parameter flushLSN: The namespace's, as it was when the caller decided what to write.
+    package func append(
+        _ record: borrowing LogRecord, body: Checksum, namespace: Namespace, flushLSN: LSN, now: Milliseconds
+    ) -> LogAnswer {
+        lock.lock()
+        defer { lock.unlock() }
+        if let refusal = refusal(namespace, flushLSN) { return refusal }
+        return stage(record, body, now)
+    }
+
+    /// Gives an LSN to a write that is not logged.
+    package func give(namespace: Namespace, flushLSN: LSN, now: Milliseconds) -> LogAnswer {
+        lock.lock()
+        defer { lock.unlock() }
+        if let refusal = refusal(namespace, flushLSN) { return refusal }
+        guard let lsn = nextLSN(now) else { return LogAnswer(.backlog) }
+        lastLSN.store(lsn.rawValue, ordering: .releasing)
+        return LogAnswer(.appended, lsn: lsn)
+    }
+
+    /// Stages a record of a namespace itself. `publish` is called with its LSN before any later append can begin.
+    func append(
+        _ record: borrowing LogRecord, now: Milliseconds, publish: (LSN) -> Void
+    ) -> LogAnswer {
+        let body = record.bodyChecksum
+        lock.lock()
+        defer { lock.unlock() }
+        let answer = stage(record, body, now)
+        if answer.outcome == .appended { publish(answer.lsn) }
+        return answer
+    }
+
+    private func refusal(_ namespace: Namespace, _ flushLSN: LSN) -> LogAnswer? {
+        if namespace.flushLSN == flushLSN && namespace.state != .deleting { return nil }
+        return LogAnswer(namespace.state == .deleting ? .namespaceGone : .flushed)
+    }
+
+    private func stage(_ record: borrowing LogRecord, _ body: Checksum, _ now: Milliseconds) -> LogAnswer {
+        if isRefusing { return LogAnswer(.refused) }
+        guard staged.count < bytesMax, let lsn = nextLSN(now) else { return LogAnswer(.backlog) }
+        record.append(to: &staged, lsn: lsn, bodyChecksum: body)
+        if recordCount == 0 {
+            firstLSN = lsn
+            oldestMilliseconds = now
+        }
+        recordCount += 1
+        lastRecordLSN = lsn
+        lastLSN.store(lsn.rawValue, ordering: .releasing)
+        stagedBytes.store(staged.count, ordering: .releasing)
+        return LogAnswer(.appended, lsn: lsn)
+    }
+
+    private func nextLSN(_ now: Milliseconds) -> LSN? {
+        let last = appliedLSN
+        // The ceiling is below the largest word or no LSN was ever near it, so `last` has a successor when it is below.
+        guard last < ceiling else { return nil }
+        let next = last.next(at: now)
+        return next <= ceiling ? next : nil
+    }
+
+    // MARK: What the log's writer does
+
+    /// Begins with LSNs above `last` and not above `ceiling`.
+    package func start(after last: LSN, ceiling: LSN) {
+        lock.lock()
+        defer { lock.unlock() }
+        precondition(last >= appliedLSN, "an LSN would be used twice")
+        precondition(ceiling >= last, "the ceiling is below the floor")
+        lastLSN.store(last.rawValue, ordering: .releasing)
+        lastRecordLSN = last
+        ceilingWord.store(ceiling.rawValue, ordering: .releasing)
+    }
+
+    /// The highest LSN that may be given. Whoever raises it has made the new one durable before, and does so ahead of the
+    /// clock also when nothing is written: the first write after a pause takes its LSN from the clock.
+    package var ceiling: LSN {
+        get { LSN(rawValue: ceilingWord.load(ordering: .acquiring)) }
+        set {
+            lock.lock()
+            defer { lock.unlock() }
+            precondition(newValue >= ceiling, "a ceiling only rises")
+            ceilingWord.store(newValue.rawValue, ordering: .releasing)
+        }
+    }
+
+    /// Exchanges what is staged for `empty`, which must be that. The exchange itself is O(1).
+    ///
+    /// - Returns: nil when nothing is staged.
+    package func take(into empty: inout ByteBuffer) -> LogBatch? {
+        precondition(empty.isEmpty, "takes into an empty buffer")
+        guard !isEmpty else { return nil }
+        empty.reserve(capacity)
+        lock.lock()
+        defer { lock.unlock() }
+        guard recordCount > 0 else { return nil }
+        swap(&staged, &empty)
+        defer {
+            recordCount = 0
+            stagedBytes.store(0, ordering: .releasing)
+        }
+        return LogBatch(
+            recordCount: recordCount, firstLSN: firstLSN, lastLSN: lastRecordLSN, oldestMilliseconds: oldestMilliseconds)
+    }
+
+    /// From now on records are refused; LSNs for writes that are not logged are still given.
+    package func refuse() { set(isRefusing: true) }
+
+    package func accept() { set(isRefusing: false) }
+
+    private func set(isRefusing: Bool) {
+        lock.lock()
+        defer { lock.unlock() }
+        self.isRefusing = isRefusing
+    }
+
+    // MARK: Positions
+
+    /// The highest LSN that was given.
+    package var appliedLSN: LSN { LSN(rawValue: lastLSN.load(ordering: .acquiring)) }
+
+    /// The LSN of the last record that was staged, or what the log was started after: a place that the log reaches.
+    /// Taken under the lock, so every record up to it is staged or further on.
+    package func mark() -> LSN {
+        lock.lock()
+        defer { lock.unlock() }
+        return lastRecordLSN
+    }
+
+    /// Whether nothing is staged. One load.
+    package var isEmpty: Bool { stagedBytes.load(ordering: .acquiring) == 0 }
+    package var byteCount: Int { stagedBytes.load(ordering: .acquiring) }
+}

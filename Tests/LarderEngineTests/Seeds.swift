@@ -1,0 +1,26 @@
+// Seeds for randomized tests: a fixed few in every run, or the one in LARDER_TEST_SEED to replay a failure.
+
+import Glibc
+
+enum Seeds {
+    static let smoke: [UInt64] = if let text = getenv("LARDER_TEST_SEED"), let seed = UInt64(String(cString: text)) {
+        [seed]
+    } else {
+        Array(1...8)
+    }
+}
+
+/// A small generator that gives the same numbers for the same seed on every machine (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+        return word ^ (word >> 31)
+    }
+}
