@@ -1,0 +1,211 @@
+// One entry, as it lies in the slab: a header, then what it may have, then key and value.
+//
+//     0  LSN, never zero                          u64
+//     8  value bytes : 24, flags : 8              u32
+//    12  key bytes                                u16
+//    14  slot of the namespace                    u16
+//    16  [deadline : 44, wheel position : 10, armed : 1]   u64, with flag hasDeadline
+//        [metadata bytes u16, metadata]                    with flag hasMetadata
+//        key, value
+//
+// Unsafe, and sound because an `Entry` is only made of a reference that the slab gave and has not taken back, by somebody
+// who holds the shard's lock for as long as the `Entry` and its spans are used; nothing of it leaves the shard.
+
+import LarderBytes
+import LarderPlatform
+
+/// What decides how many bytes an entry takes.
+struct EntryShape {
+    var keyBytes: Int
+    var valueBytes: Int
+    var metadataBytes: Int
+    var hasDeadline: Bool
+
+    @inline(__always) init(keyBytes: Int, valueBytes: Int, metadataBytes: Int, hasDeadline: Bool) {
+        self.keyBytes = keyBytes
+        self.valueBytes = valueBytes
+        self.metadataBytes = metadataBytes
+        self.hasDeadline = hasDeadline
+    }
+
+    @inline(__always) var byteCount: Int {
+        let metadata = metadataBytes == 0 ? 0 : 2 &+ metadataBytes
+        return Entry.headerBytes &+ (hasDeadline ? 8 : 0) &+ metadata &+ keyBytes &+ valueBytes
+    }
+}
+
+/// A view of an entry where it lies.
+@safe struct Entry {
+    static let headerBytes = 16
+    static let valueBytesMax = 1 << 24 - 1
+    static let keyBytesMax = 1_024
+
+    private let base: UnsafeMutableRawPointer
+
+    @inline(__always) init(_ base: UnsafeMutableRawPointer) { unsafe self.base = base }
+
+    private enum Flag {
+        static let hasDeadline: UInt8 = 1
+        static let hasMetadata: UInt8 = 2
+        static let frequencyShift: UInt8 = 2
+        static let frequencyMask: UInt8 = 0b1100
+    }
+
+    // MARK: Reading
+
+    @inline(__always) var lsn: LSN {
+        get { LSN(rawValue: unsafe base.load(as: UInt64.self)) }
+        nonmutating set { unsafe base.storeBytes(of: newValue.rawValue, as: UInt64.self) }
+    }
+
+    /// Everything that is not the LSN, in one load.
+    @inline(__always) private var header: UInt64 { unsafe base.load(fromByteOffset: 8, as: UInt64.self) }
+    @inline(__always) private var flags: UInt8 {
+        get { unsafe base.load(fromByteOffset: 11, as: UInt8.self) }
+        nonmutating set { unsafe base.storeBytes(of: newValue, toByteOffset: 11, as: UInt8.self) }
+    }
+
+    @inline(__always) var valueBytes: Int { Int(truncatingIfNeeded: header & 0xFF_FFFF) }
+    @inline(__always) var keyBytes: Int { Int(truncatingIfNeeded: (header >> 32) & 0xFFFF) }
+    @inline(__always) var namespaceSlot: UInt16 { UInt16(truncatingIfNeeded: header >> 48) }
+    /// Whether there is room for a deadline; the deadline itself may still be never.
+    @inline(__always) var hasDeadline: Bool { flags & Flag.hasDeadline != 0 }
+    @inline(__always) private var hasMetadata: Bool { flags & Flag.hasMetadata != 0 }
+
+    @inline(__always) var metadataBytes: Int {
+        hasMetadata ? Int(unsafe base.loadUnaligned(fromByteOffset: metadataOffset, as: UInt16.self)) : 0
+    }
+
+    @inline(__always) private var metadataOffset: Int { hasDeadline ? 24 : 16 }
+
+    @inline(__always) private var keyOffset: Int {
+        hasMetadata ? metadataOffset &+ 2 &+ metadataBytes : metadataOffset
+    }
+
+    @inline(__always) var shape: EntryShape {
+        EntryShape(keyBytes: keyBytes, valueBytes: valueBytes, metadataBytes: metadataBytes, hasDeadline: hasDeadline)
+    }
+
+    /// How many bytes it takes, before rounding to a slot.
+    @inline(__always) var byteCount: Int { keyOffset &+ keyBytes &+ valueBytes }
+
+    @inline(__always) var key: RawSpan {
+        @_lifetime(borrow self) get { span(keyOffset, keyBytes) }
+    }
+
+    @inline(__always) var value: RawSpan {
+        @_lifetime(borrow self) get { span(keyOffset &+ keyBytes, valueBytes) }
+    }
+
+    @inline(__always) var metadata: RawSpan {
+        @_lifetime(borrow self) get { hasMetadata ? span(metadataOffset &+ 2, metadataBytes) : span(0, 0) }
+    }
+
+    @inline(__always) @_lifetime(borrow self)
+    private func span(_ offset: Int, _ count: Int) -> RawSpan {
+        let span = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(base + offset), byteCount: count)
+        return unsafe _overrideLifetime(span, borrowing: self)
+    }
+
+    /// Whether it is the entry of this key: one compare of the header's second half, one of the bytes.
+    @inline(__always) func matches(_ key: RawSpan, namespaceSlot: UInt16) -> Bool {
+        let wanted = UInt64(UInt16(truncatingIfNeeded: key.byteCount)) | UInt64(namespaceSlot) << 16
+        return header >> 32 == wanted && self.key.hasSameBytes(as: key)
+    }
+
+    // MARK: Deadline
+
+    private static let deadlineOffset = 16
+    private static let deadlineMask: UInt64 = 1 << 44 - 1
+    private static let positionShift: UInt64 = 44
+    private static let positionMask: UInt64 = 1 << 10 - 1
+    private static let armedBit: UInt64 = 1 << 54
+
+    @inline(__always) private var deadlineWord: UInt64 {
+        get { unsafe base.load(fromByteOffset: Self.deadlineOffset, as: UInt64.self) }
+        nonmutating set { unsafe base.storeBytes(of: newValue, toByteOffset: Self.deadlineOffset, as: UInt64.self) }
+    }
+
+    /// When it is gone. Only an entry that `hasDeadline` can be given one.
+    @inline(__always) var deadline: Deadline {
+        get { hasDeadline ? Deadline(rawValue: Int64(deadlineWord & Self.deadlineMask)) : .never }
+        nonmutating set {
+            precondition(hasDeadline && newValue.rawValue >= 0 && newValue <= .latest || newValue.isNever, "no room for it")
+            if hasDeadline { deadlineWord = deadlineWord & ~Self.deadlineMask | UInt64(newValue.rawValue) }
+        }
+    }
+
+    /// Where the wheel's record of it is: level : 2, slot : 8. nil when the wheel has none.
+    var wheelPosition: UInt16? {
+        get {
+            guard hasDeadline, deadlineWord & Self.armedBit != 0 else { return nil }
+            return UInt16(truncatingIfNeeded: (deadlineWord >> Self.positionShift) & Self.positionMask)
+        }
+        nonmutating set {
+            precondition(hasDeadline, "no room for a place in the wheel")
+            let deadline = deadlineWord & Self.deadlineMask
+            guard let newValue else {
+                deadlineWord = deadline
+                return
+            }
+            deadlineWord = deadline | (UInt64(newValue) & Self.positionMask) << Self.positionShift | Self.armedBit
+        }
+    }
+
+    /// How often it was read of late, 0 to 3: what eviction goes by.
+    var frequency: UInt8 {
+        get { (flags & Flag.frequencyMask) >> Flag.frequencyShift }
+        nonmutating set { flags = flags & ~Flag.frequencyMask | min(newValue, 3) << Flag.frequencyShift }
+    }
+
+    // MARK: Writing
+
+    /// Writes all of it. The memory has `shape.byteCount` bytes; the key is not within them, unless it is where it belongs.
+    func write(
+        lsn: LSN, namespaceSlot: UInt16, deadline: Deadline, hasDeadline: Bool, metadata: RawSpan, key: RawSpan,
+        value: RawSpan
+    ) {
+        writeHeader(
+            namespaceSlot: namespaceSlot, keyBytes: key.byteCount, valueBytes: value.byteCount, hasDeadline: hasDeadline,
+            hasMetadata: metadata.byteCount > 0)
+        var offset = Self.headerBytes
+        if hasDeadline {
+            unsafe base.storeBytes(of: UInt64(deadline.rawValue), toByteOffset: offset, as: UInt64.self)
+            offset &+= 8
+        }
+        if metadata.byteCount > 0 {
+            unsafe base.storeBytes(of: UInt16(metadata.byteCount), toByteOffset: offset, as: UInt16.self)
+            copy(metadata, to: offset &+ 2)
+            offset &+= 2 &+ metadata.byteCount
+        }
+        copy(key, to: offset)
+        copy(value, to: offset &+ key.byteCount)
+        // Last: an LSN is what makes the slot an entry.
+        self.lsn = lsn
+    }
+
+    private func writeHeader(
+        namespaceSlot: UInt16, keyBytes: Int, valueBytes: Int, hasDeadline: Bool, hasMetadata: Bool
+    ) {
+        precondition(keyBytes <= Int(UInt16.max) && valueBytes <= Self.valueBytesMax, "does not fit the header")
+        var word = UInt64(valueBytes)
+        word |= UInt64((hasDeadline ? Flag.hasDeadline : 0) | (hasMetadata ? Flag.hasMetadata : 0)) << 24
+        word |= UInt64(keyBytes) << 32 | UInt64(namespaceSlot) << 48
+        unsafe base.storeBytes(of: word, toByteOffset: 8, as: UInt64.self)
+    }
+
+    /// Replaces the value by one after which the entry still fits its slot. Key, metadata and deadline stay.
+    func replaceValue(_ value: RawSpan) {
+        let offset = keyOffset &+ keyBytes
+        let word = header & ~0xFF_FFFF | UInt64(value.byteCount)
+        unsafe base.storeBytes(of: word, toByteOffset: 8, as: UInt64.self)
+        copy(value, to: offset)
+    }
+
+    @inline(__always) private func copy(_ bytes: RawSpan, to offset: Int) {
+        unsafe bytes.withUnsafeBytes { source in
+            guard let address = source.baseAddress, source.count > 0 else { return }
+            unsafe (base + offset).copyMemory(from: address, byteCount: source.count)
+        }
+    }
+}

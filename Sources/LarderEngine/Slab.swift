@@ -1,0 +1,245 @@
+// The memory of one shard's entries: slots of fixed sizes, cut from pages of the arena.
+//
+// Knows sizes, not entries, but for one word: the first of a slot. It is zero while the slot is free and never zero while
+// an entry lies there (its LSN), which is how a stale reference is recognised.
+//
+// Unsafe, and sound because a slot is handed out once until it is freed, a page belongs to one shard, whose lock the caller
+// holds, and every address is a slot of a page or a run that the arena gave.
+
+/// Slots for entries, and for the chunks of the timing wheel.
+@safe struct Slab: ~Copyable {
+    private let arena: PageArena
+    private let classes = SlabClasses.shared
+    /// For each class a page with a free slot, or 0.
+    private let partial: UnsafeMutablePointer<Reference>
+    private let base: UnsafeMutableRawPointer
+    /// What this shard writes into the arena's owner words, above the low 16 bits.
+    private let label: UInt32
+
+    /// Bytes of slots and runs in use.
+    private(set) var bytesInUse = 0
+    /// Bytes of the arena that this slab holds.
+    private(set) var bytesHeld = 0
+
+    init(arena: PageArena, shard: Int) {
+        self.arena = arena
+        label = UInt32(shard + 1) << 16
+        unsafe base = arena.base
+        unsafe partial = .allocate(capacity: classes.count)
+        unsafe partial.initialize(repeating: 0, count: classes.count)
+    }
+
+    deinit {
+        // Pages stay with the arena, which outlives every slab and goes with them.
+        unsafe partial.deallocate()
+    }
+
+    // MARK: Entries
+
+    /// Memory for `bytes`, or nil when there is none. Its first word is zero; the rest is whatever it was.
+    mutating func allocate(_ bytes: Int) -> Reference? {
+        bytes <= SlabClasses.slotBytesMax ? allocateSlot(classes.index(bytes)) : allocateRun(bytes)
+    }
+
+    /// Takes back what `allocate(bytes)` gave.
+    mutating func free(_ reference: Reference, _ bytes: Int) {
+        if bytes <= SlabClasses.slotBytesMax {
+            freeSlot(reference, classes.index(bytes))
+        } else {
+            freeRun(reference, bytes)
+        }
+    }
+
+    /// Whether `bytes` fit where `other` were allocated without waste: the same class, or the same number of units.
+    func isSameSize(_ bytes: Int, _ other: Int) -> Bool {
+        let limit = SlabClasses.slotBytesMax
+        if bytes <= limit && other <= limit { return classes.index(bytes) == classes.index(other) }
+        return bytes > limit && other > limit && Self.units(bytes) == Self.units(other)
+    }
+
+    /// Whether an entry of this shard lies at `reference`, which may be any number that once was a reference of it.
+    func isLiveEntry(_ reference: Reference) -> Bool {
+        let unit = arena.unit(of: reference)
+        let owner = arena.owner(ofUnit: unit)
+        guard owner & 0xFFFF_0000 == label else { return false }
+        let index = Int(owner & 0xFF)
+        if owner & Owner.run != 0 {
+            guard owner & Owner.runStart != 0, arena.reference(ofUnit: unit) == reference else { return false }
+        } else {
+            guard index != classes.chunkClass, isSlot(reference, index) else { return false }
+        }
+        return unsafe address(reference).load(as: UInt64.self) != 0
+    }
+
+    // MARK: Chunks
+
+    mutating func allocateChunk() -> Reference? { allocateSlot(classes.chunkClass) }
+
+    mutating func freeChunk(_ reference: Reference) { freeSlot(reference, classes.chunkClass) }
+
+    /// The address that `reference` stands for.
+    @inline(__always) func address(_ reference: Reference) -> UnsafeMutableRawPointer {
+        unsafe base + (Int(reference) &* PageArena.granuleBytes)
+    }
+
+    // MARK: Slots
+
+    /// A page begins with this. Free slots hold zero in their first word and the next free slot in the following.
+    private struct PageHeader {
+        /// Slots in use.
+        var used: UInt32
+        /// Slots from here on were never handed out.
+        var fresh: UInt32
+        var free: Reference
+        var previous: Reference
+        var next: Reference
+    }
+
+    private enum Owner {
+        static let run: UInt32 = 0x8000
+        static let runStart: UInt32 = 0x4000
+    }
+
+    private static let nextFreeOffset = 8
+
+    @inline(__always)
+    private func header(_ page: Reference) -> UnsafeMutablePointer<PageHeader> {
+        unsafe address(page).assumingMemoryBound(to: PageHeader.self)
+    }
+
+    /// Pages are aligned to their size.
+    @inline(__always)
+    private func page(_ reference: Reference, _ index: SlabClasses.Index) -> Reference {
+        let granules = classes[index].units &* PageArena.unitBytes / PageArena.granuleBytes
+        return reference & ~Reference(truncatingIfNeeded: granules &- 1)
+    }
+
+    private mutating func allocateSlot(_ index: SlabClasses.Index) -> Reference? {
+        var page = unsafe partial[index]
+        if page == 0 {
+            guard let fresh = addPage(index) else { return nil }
+            page = fresh
+        }
+        let header = unsafe header(page)
+        let slot: Reference
+        if unsafe header.pointee.free != 0 {
+            slot = unsafe header.pointee.free
+            unsafe header.pointee.free = address(slot).load(fromByteOffset: Self.nextFreeOffset, as: Reference.self)
+        } else {
+            let offset = unsafe SlabClasses.pageHeaderBytes &+ Int(header.pointee.fresh) &* classes[index].bytes
+            slot = page &+ Reference(truncatingIfNeeded: offset / PageArena.granuleBytes)
+            unsafe header.pointee.fresh &+= 1
+            unsafe address(slot).storeBytes(of: 0, as: UInt64.self)
+        }
+        unsafe header.pointee.used &+= 1
+        if unsafe Int(header.pointee.used) == classes[index].slots { unlink(page, index) }
+        bytesInUse &+= classes[index].bytes
+        return slot
+    }
+
+    private mutating func freeSlot(_ slot: Reference, _ index: SlabClasses.Index) {
+        let page = page(slot, index)
+        let header = unsafe header(page)
+        precondition(unsafe header.pointee.used > 0, "frees into an empty page")
+        unsafe address(slot).storeBytes(of: 0, as: UInt64.self)
+        unsafe address(slot).storeBytes(of: header.pointee.free, toByteOffset: Self.nextFreeOffset, as: Reference.self)
+        unsafe header.pointee.free = slot
+        if unsafe Int(header.pointee.used) == classes[index].slots { link(page, index) }
+        unsafe header.pointee.used &-= 1
+        bytesInUse &-= classes[index].bytes
+        if unsafe header.pointee.used == 0 { removePage(page, index) }
+    }
+
+    private mutating func addPage(_ index: SlabClasses.Index) -> Reference? {
+        let units = classes[index].units
+        guard let page = arena.allocate(units, aligned: true, owner: label | UInt32(index)) else { return nil }
+        unsafe header(page).initialize(to: PageHeader(used: 0, fresh: 0, free: 0, previous: 0, next: 0))
+        bytesHeld &+= units &* PageArena.unitBytes
+        link(page, index)
+        return page
+    }
+
+    private mutating func removePage(_ page: Reference, _ index: SlabClasses.Index) {
+        unlink(page, index)
+        let units = classes[index].units
+        bytesHeld &-= units &* PageArena.unitBytes
+        arena.free(page, units: units)
+    }
+
+    private func link(_ page: Reference, _ index: SlabClasses.Index) {
+        let first = unsafe partial[index]
+        unsafe header(page).pointee.previous = 0
+        unsafe header(page).pointee.next = first
+        if first != 0 { unsafe header(first).pointee.previous = page }
+        unsafe partial[index] = page
+    }
+
+    private func unlink(_ page: Reference, _ index: SlabClasses.Index) {
+        let (previous, next) = unsafe (header(page).pointee.previous, header(page).pointee.next)
+        if previous != 0 { unsafe header(previous).pointee.next = next } else { unsafe partial[index] = next }
+        if next != 0 { unsafe header(next).pointee.previous = previous }
+    }
+
+    private func isSlot(_ reference: Reference, _ index: SlabClasses.Index) -> Bool {
+        let page = page(reference, index)
+        let offset = Int(reference &- page) &* PageArena.granuleBytes &- SlabClasses.pageHeaderBytes
+        guard offset >= 0 else { return false }
+        let (slot, rest) = offset.quotientAndRemainder(dividingBy: classes[index].bytes)
+        return unsafe rest == 0 && slot < Int(header(page).pointee.fresh)
+    }
+
+    // MARK: Runs
+
+    private static func units(_ bytes: Int) -> Int { (bytes + PageArena.unitBytes - 1) / PageArena.unitBytes }
+
+    private mutating func allocateRun(_ bytes: Int) -> Reference? {
+        let units = Self.units(bytes)
+        guard let run = arena.allocate(units, owner: label | Owner.run) else { return nil }
+        arena.relabel(run, label | Owner.run | Owner.runStart)
+        unsafe address(run).storeBytes(of: 0, as: UInt64.self)
+        bytesInUse &+= units &* PageArena.unitBytes
+        bytesHeld &+= units &* PageArena.unitBytes
+        return run
+    }
+
+    private mutating func freeRun(_ run: Reference, _ bytes: Int) {
+        let units = Self.units(bytes)
+        bytesInUse &-= units &* PageArena.unitBytes
+        bytesHeld &-= units &* PageArena.unitBytes
+        arena.free(run, units: units)
+    }
+
+    // MARK: Invariants
+
+    /// Asserts that the lists of pages are whole and that every page's counts are possible. O(partial pages and their free slots).
+    func checkInvariants() {
+        precondition(bytesInUse >= 0 && bytesInUse <= bytesHeld, "more in use than held")
+        for index in 0..<classes.count {
+            var previous: Reference = 0
+            var page = unsafe partial[index]
+            while page != 0 {
+                let header = unsafe header(page).pointee
+                precondition(header.previous == previous, "the list of pages is torn")
+                precondition(Int(header.used) < classes[index].slots, "a full page is listed")
+                precondition(header.used > 0, "an empty page was kept")
+                precondition(arena.owner(ofUnit: arena.unit(of: page)) == label | UInt32(index), "a page of somebody else")
+                checkFreeSlots(page, header, index)
+                previous = page
+                page = header.next
+            }
+        }
+    }
+
+    private func checkFreeSlots(_ page: Reference, _ header: PageHeader, _ index: SlabClasses.Index) {
+        var count: UInt32 = 0
+        var slot = header.free
+        while slot != 0 {
+            precondition(isSlot(slot, index) && self.page(slot, index) == page, "a free slot outside of its page")
+            precondition(unsafe address(slot).load(as: UInt64.self) == 0, "a free slot that looks live")
+            count += 1
+            precondition(count <= header.fresh, "the list of free slots has a cycle")
+            slot = unsafe address(slot).load(fromByteOffset: Self.nextFreeOffset, as: Reference.self)
+        }
+        precondition(header.used + count == header.fresh, "a page's slots are miscounted")
+    }
+}
