@@ -14,8 +14,17 @@ struct BinaryBody {
         self.end = end
     }
 
-    init(_ range: ByteRange) {
+    /// The body at `range`, which must lie within `bytes`: the caller's contract, for ranges that it has kept.
+    init(_ range: ByteRange, within bytes: RawSpan) {
+        precondition(
+            range.start >= 0 && range.count >= 0 && range.count <= bytes.byteCount &- range.start,
+            "range leaves the buffer")
         self.init(start: range.start, end: range.end)
+    }
+
+    /// For a walk that goes on later: the buffer may have been consumed since, and must not have been.
+    func checkLies(within bytes: RawSpan) {
+        precondition(end <= bytes.byteCount, "the buffer has been consumed since")
     }
 
     var count: Int { end &- start }

@@ -12,15 +12,14 @@ package struct BinaryKeyList: Sendable {
     /// - Parameter keys: `Command.value` of a get-many that was decoded from `input` without a failure.
     package init(_ keys: ByteRange, in input: borrowing ByteBuffer) {
         let bytes = input.bytes
-        precondition(keys.start >= 0 && keys.count >= 0 && keys.end <= bytes.byteCount, "range leaves the buffer")
-        body = BinaryBody(keys)
+        body = BinaryBody(keys, within: bytes)
         count = Int(body.take(UInt16.self, bytes) ?? 0)
     }
 
     /// Where the next key lies, or nil behind the last. O(1).
     package mutating func next(in input: borrowing ByteBuffer) -> ByteRange? {
         let bytes = input.bytes
-        precondition(body.end <= bytes.byteCount, "the buffer has been consumed since")
+        body.checkLies(within: bytes)
         guard count > 0, let key = body.takeText(UInt16.self, bytes) else { return nil }
         count &-= 1
         return key
