@@ -9,7 +9,7 @@ extension BinaryDecoder {
     @inline(never)
     static func decodeOther(_ code: UInt8, _ bytes: RawSpan, _ body: inout BinaryBody, _ command: inout Command) -> Bool {
         guard let opcode = BinaryOpcode(rawValue: code) else {
-            clearEntry(&command, .none)
+            reset(&command, .none)
             command.failure = Failure(.unknownOperation, "this server does not know the operation")
             return true
         }
@@ -26,7 +26,7 @@ extension BinaryDecoder {
         default: break
         }
 
-        clearEntry(&command, opcode.operation)
+        reset(&command, opcode.operation)
         guard command.binaryFlags.isSubset(of: opcode.flags) else { return refuseFlags(&command) }
         if command.binaryFlags.excludeEachOther {
             command.failure = .flagsExcludeEachOther
@@ -44,13 +44,13 @@ extension BinaryDecoder {
         }
     }
 
-    private static func clearEntry(_ command: inout Command, _ operation: Operation) {
+    /// Off the request path a command begins anew, so that no range of an earlier one is left in it.
+    private static func reset(_ command: inout Command, _ operation: Operation) {
+        let (tag, flags) = (command.tag, command.flags)
+        command = Command()
         command.operation = operation
-        command.key = .empty
-        command.value = .empty
-        command.contentType = .empty
-        command.condition = .none
-        command.lifetime = .unlimited
+        command.tag = tag
+        command.flags = flags
     }
 
     /// protocol version u8, namespace length u8, namespace, credentials.
@@ -102,7 +102,6 @@ extension BinaryDecoder {
             let prefixBytes = body.take(UInt16.self, bytes),
             let cursorBytes = body.take(UInt16.self, bytes)
         else { return false }
-        command.list = ListOptions()
         if command.binaryFlags.contains(.delimiter) {
             guard let delimiter = body.take(UInt8.self, bytes) else { return false }
             command.list.delimiter = delimiter
@@ -119,7 +118,6 @@ extension BinaryDecoder {
     private static func decodePage(_ bytes: RawSpan, _ body: inout BinaryBody, _ command: inout Command) -> Bool {
         guard let page = body.take(UInt32.self, bytes), let limit = body.take(UInt16.self, bytes), body.isEmpty
         else { return false }
-        command.list = ListOptions()
         command.list.page = Int(page)
         setLimit(limit, &command)
         if page == 0 { command.failure = Failure(.limitInvalid, "the first page is page 1") }
@@ -138,7 +136,6 @@ extension BinaryDecoder {
         guard let durability = body.take(UInt8.self, bytes), let keyRule = body.take(UInt8.self, bytes)
         else { return false }
         command.value = body.rest()
-        command.creation = NamespaceCreation()
         command.creation.durability = DurabilityChoice(rawValue: durability)
         command.creation.keyRule = KeyRule(rawValue: keyRule)
         let durabilityIsKnown = command.creation.durability != nil || durability == BinaryFrame.defaultCode

@@ -19,9 +19,9 @@ package struct BinaryDecoder: Sendable {
 
     /// Decodes the request at `position`.
     ///
-    /// - On `.command` `position` stands behind the frame and `command` is overwritten, save for `list`, `delta` and
-    ///   `creation`, which only the operations that use them write. When `command.failure` is set, the frame was understood
-    ///   well enough to be skipped: reply with the failure and go on.
+    /// - On `.command` `position` stands behind the frame and `command` is overwritten; the operations on one key leave
+    ///   `list`, `creation` and (but for increment) `delta`, which mean nothing to them, as they are. When
+    ///   `command.failure` is set, the frame could be skipped but not understood: reply with the failure and go on.
     /// - On `.close` nothing that follows can be understood: reply with `command.failure`, then close.
     /// - On `.needMore` nothing has changed.
     /// - Complexity: O(1), but for a get-many, which is O(keys).
@@ -81,8 +81,10 @@ package struct BinaryDecoder: Sendable {
         command.operation = operation
         command.condition = .none
         command.lifetime = .unlimited
+        command.key = .empty
         command.contentType = .empty
         command.value = .empty
+        if opcode == .increment { command.delta = 0 }
         let flags = command.binaryFlags
         guard flags.isSubset(of: opcode.flags) else { return refuseFlags(&command) }
 

@@ -23,7 +23,9 @@ package enum BinaryReply {
     }
 
     /// A status, and the version when there is one and the request asked for it.
-    package static func done(_ status: Status, version: UInt64, to command: borrowing Command, into output: inout ByteBuffer) {
+    package static func done(
+        _ status: Status, version: UInt64, to command: borrowing Command, into output: inout ByteBuffer
+    ) {
         guard version != 0, command.binaryFlags.contains(.wantVersion) else {
             appendHeader(status, [], bodyBytes: 0, to: command, into: &output)
             return
