@@ -98,7 +98,7 @@ package struct Namespace: Equatable {
 
     var updatedLSN: LSN { LSN(rawValue: unsafe descriptor.pointee.updatedLSN.load(ordering: .relaxed)) }
     /// Whether it was dropped and swept, so that its slot may be another's.
-    var isGone: Bool { unsafe descriptor.pointee.isGone.load(ordering: .acquiring) }
+    package var isGone: Bool { unsafe descriptor.pointee.isGone.load(ordering: .acquiring) }
 
     func record(numbersGiven: UInt32) -> NamespaceRecord {
         NamespaceRecord(
@@ -112,7 +112,7 @@ package struct Namespace: Equatable {
         if lsn > flushLSN { unsafe descriptor.pointee.flushLSN.store(lsn.rawValue, ordering: .releasing) }
     }
 
-    func set(_ state: NamespaceState) { unsafe descriptor.pointee.state.store(state.rawValue, ordering: .releasing) }
+    package func set(_ state: NamespaceState) { unsafe descriptor.pointee.state.store(state.rawValue, ordering: .releasing) }
 
     func set(_ settings: NamespaceSettings) { unsafe descriptor.pointee.settings.store(settings.word, ordering: .relaxed) }
 

@@ -20,7 +20,7 @@ package final class NamespaceTable: Sendable {
     /// The one that always exists.
     package let `default`: Namespace
 
-    let lock = Lock()
+    package let lock = Lock()
     private let version = Atomic<UInt64>(0)
     private let index: Atomic<UInt>
     private let state: Guarded
@@ -107,12 +107,12 @@ package final class NamespaceTable: Sendable {
     var allLocked: [Namespace] { state.all }
 
     /// Raises how many numbers were given, as a record from an earlier life says.
-    func noteNumbersGiven(_ count: UInt32) { state.numbersGiven = max(state.numbersGiven, count) }
+    package func noteNumbersGiven(_ count: UInt32) { state.numbersGiven = max(state.numbersGiven, count) }
 
     /// The next number.
     ///
     /// - Returns: nil when there are as many namespaces as there can be, or every number was given.
-    func giveNumber() -> UInt32? {
+    package func giveNumber() -> UInt32? {
         guard hasSlot, state.numbersGiven < .max else { return nil }
         defer { state.numbersGiven += 1 }
         return state.numbersGiven
@@ -121,7 +121,7 @@ package final class NamespaceTable: Sendable {
     /// Makes a namespace that can be found from now on.
     ///
     /// - Returns: nil when there are as many as there can be.
-    func insert(number: UInt32, name: RawSpan, record: NamespaceRecord) -> Namespace? {
+    package func insert(number: UInt32, name: RawSpan, record: NamespaceRecord) -> Namespace? {
         guard let slot = takeSlot() else { return nil }
         let namespace = Namespace(NamespaceDescriptor(number: number, slot: slot, name: name, record: record))
         let place = state.all.firstIndex { $0.number > number } ?? state.all.count
@@ -132,7 +132,7 @@ package final class NamespaceTable: Sendable {
     }
 
     /// Forgets a namespace that every shard has swept; its slot may be given to another.
-    func remove(_ namespace: Namespace) {
+    package func remove(_ namespace: Namespace) {
         precondition(namespace.state == .deleting && namespace != `default`, "only a dropped namespace is forgotten")
         guard let place = state.all.firstIndex(of: namespace) else { return }
         state.all.remove(at: place)
