@@ -89,6 +89,12 @@ extension Array where Element == UInt8 {
     package init(_ span: RawSpan) {
         self = unsafe span.withUnsafeBytes { unsafe Array($0) }
     }
+
+    /// The bytes, where they lie.
+    package var rawSpan: RawSpan {
+        @_lifetime(borrow self)
+        get { unsafe span.bytes }
+    }
 }
 
 extension String {

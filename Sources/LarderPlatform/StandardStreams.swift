@@ -1,20 +1,18 @@
 // The streams that a program is born with: values go out byte for byte, and questions are asked only of a person.
 
 import Glibc
+import LarderBytes
 
 /// Standard input, output and error.
 package enum StandardStreams {
     /// Whether a person sits at standard input and sees standard error, so that a question makes sense.
     package static var isInteractive: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }
 
-    /// Whether standard output is a terminal, where bytes that are no text do harm.
-    package static var outputIsTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
-
     /// Writes all of `bytes` to standard output.
     package static func write(_ bytes: RawSpan) throws(SystemError) { try write(bytes, to: STDOUT_FILENO) }
 
     /// Writes `text` to standard error. A failure is nobody's business: there is no third stream to report it on.
-    package static func writeError(_ text: String) { try? write(unsafe text.utf8.span.bytes, to: STDERR_FILENO) }
+    package static func writeError(_ text: String) { try? write(Array(text.utf8).rawSpan, to: STDERR_FILENO) }
 
     private static func write(_ bytes: RawSpan, to descriptor: Int32) throws(SystemError) {
         var written = 0

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import LarderBytes
 import LarderPlatform
 import LarderServer
 
@@ -92,6 +93,6 @@ struct SettingsCommand: ParsableCommand {
         commandName: "settings", abstract: "Print a settings file with every setting, its default and its meaning.")
 
     func run() throws {
-        try StandardStreams.write(unsafe SettingsText.annotated.utf8.span.bytes)
+        try StandardStreams.write(Array(SettingsText.annotated.utf8).rawSpan)
     }
 }
