@@ -86,13 +86,17 @@ struct Confirmation: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Do it without asking.")
     var yes = false
 
-    /// - Parameter loss: What will be gone, as the end of "This deletes ".
-    func confirm(_ loss: String) throws(CommandFailure) {
+    /// - Parameters:
+    ///   - loss: What will be gone, as the end of "This deletes ".
+    ///   - answer: The line that a person types.
+    func confirm(
+        _ loss: String, isInteractive: Bool = StandardStreams.isInteractive, answer: () -> String? = { readLine() }
+    ) throws(CommandFailure) {
         if yes { return }
-        guard StandardStreams.isInteractive else {
+        guard isInteractive else {
             throw CommandFailure(.usage, "this deletes \(loss); there is no terminal to ask at, so say --yes if you mean it")
         }
         StandardStreams.writeError("This deletes \(loss). Type yes to go on: ")
-        guard readLine() == "yes" else { throw CommandFailure(.failed, "nothing was deleted") }
+        guard answer() == "yes" else { throw CommandFailure(.failed, "nothing was deleted") }
     }
 }
