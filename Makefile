@@ -1,2 +1,27 @@
-test:
-	swift test -c release -Xswiftc -enable-testing
+# make run     build, and serve on 127.0.0.1:7400 with data in ./data
+# make test    build with optimisation, and run every test
+# make build   build the program: .build/release/larder
+#
+# Needs Swift 6.3 and make. What else is missing on Debian or Ubuntu is installed by `make setup`, which the others call.
+
+SWIFT ?= swift
+RELEASE := -c release
+# Tests run the optimised code: a million keys take minutes without.
+TESTING := $(RELEASE) -Xswiftc -enable-testing --scratch-path .build-test
+
+.PHONY: run build test setup clean
+
+run: build
+	exec .build/release/larder serve $(ARGUMENTS)
+
+build: setup
+	$(SWIFT) build $(RELEASE) --product larder
+
+test: setup
+	$(SWIFT) test $(TESTING) --disable-xctest $(if $(FILTER),--filter $(FILTER))
+
+setup:
+	@./scripts/setup
+
+clean:
+	rm -rf .build .build-test

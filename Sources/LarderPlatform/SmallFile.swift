@@ -2,6 +2,7 @@
 //
 // The permission bits are those of the file that was read, not of whatever stands at the path a moment later.
 
+import CLarderSystem
 import Glibc
 
 /// The content of a file, and who may touch it.
