@@ -177,10 +177,12 @@ extension BinaryFlags {
     /// Flags that ask something of the reply and put nothing into the body.
     static let replyOnly: BinaryFlags = [.wantVersion, .wantContentType, .wantLifetime]
 
+    static let conditions: BinaryFlags = [.ifAbsent, .ifPresent, .ifVersion, .ifNotVersion]
+
     var excludeEachOther: Bool {
-        let conditions = rawValue & 0x01E0
+        let conditions = rawValue & Self.conditions.rawValue
         let moreThanOneCondition = conditions & (conditions &- 1) != 0
-        return (conditions != 0 && moreThanOneCondition) || isSuperset(of: [.lifetime, .keepLifetime])
+        return moreThanOneCondition || isSuperset(of: [.lifetime, .keepLifetime])
             || isSuperset(of: [.namespaceName, .namespaceID])
     }
 }
