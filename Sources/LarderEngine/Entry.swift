@@ -4,7 +4,7 @@
 //     8  value bytes : 24, flags : 8              u32
 //    12  key bytes                                u16
 //    14  slot of the namespace                    u16
-//    16  [deadline : 44, wheel position : 10, armed : 1]   u64, with flag hasDeadline
+//    16  [deadline : 44, wheel position : 16, armed : 1]   u64, with flag hasDeadline
 //        [metadata bytes u16, metadata]                    with flag hasMetadata
 //        key, value
 //
@@ -118,8 +118,8 @@ struct EntryShape {
     private static let deadlineOffset = 16
     private static let deadlineMask: UInt64 = 1 << 44 - 1
     private static let positionShift: UInt64 = 44
-    private static let positionMask: UInt64 = 1 << 10 - 1
-    private static let armedBit: UInt64 = 1 << 54
+    private static let positionMask: UInt64 = 1 << 16 - 1
+    private static let armedBit: UInt64 = 1 << 60
 
     @inline(__always) private var deadlineWord: UInt64 {
         get { unsafe base.load(fromByteOffset: Self.deadlineOffset, as: UInt64.self) }
@@ -135,7 +135,7 @@ struct EntryShape {
         }
     }
 
-    /// Where the wheel's record of it is: level : 2, slot : 8. nil when the wheel has none.
+    /// Where the wheel's record of it is, as `TimingWheel.Position` writes it. nil when the wheel has none.
     var wheelPosition: UInt16? {
         get {
             guard hasDeadline, deadlineWord & Self.armedBit != 0 else { return nil }
