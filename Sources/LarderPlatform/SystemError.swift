@@ -26,6 +26,21 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
     package static func == (left: SystemError, right: SystemError) -> Bool { left.number == right.number }
 }
 
+extension SystemError {
+    /// The disk or the quota is full.
+    package var isOutOfSpace: Bool { number == ENOSPC || number == EDQUOT }
+    /// There is no file of that name.
+    package var isMissingFile: Bool { number == ENOENT }
+
+    // Error numbers for rooms that have no door to libc, the simulated disk first of all.
+    package static let inputOutput = EIO
+    package static let noSpace = ENOSPC
+    package static let missingFile = ENOENT
+    package static let fileExists = EEXIST
+    package static let readOnly = EROFS
+    package static let badDescriptor = EBADF
+}
+
 /// A `StaticString` that can be compared and sent.
 package struct StaticStringName: Sendable {
     let value: StaticString

@@ -1,0 +1,169 @@
+// Takes a snapshot of the running store and publishes it; then the log before the older kept snapshot goes.
+//
+// Exact without a fork or a copy on write: the log is cut first, the walk may then meet any later state of a key, and
+// replaying the log from the cut sets every key that changed right. The walk can pick up a value whose record is not yet on
+// the medium, so the log is made durable past the end of the walk before the snapshot gets its name.
+// Source: Dragonfly's relaxed snapshotting (docs/snapshotting.md), with the log in place of its replication stream.
+
+import LarderBytes
+import LarderEngine
+import LarderPlatform
+import Synchronization
+
+extension DurableStore {
+    static let walkEntriesMax = 64
+    static let walkBytesMax = 32_768
+
+    /// Asks the keeper's thread for a snapshot.
+    package func requestSnapshot() {
+        snapshots.withLock { $0.request() }
+        keeperParker.wake()
+    }
+
+    /// What the keeper's thread does now and then: reserves LSNs, and takes a snapshot when one is due.
+    package func poll() {
+        raiseCeiling()
+        guard let log = opened.withLock({ $0.log }), log.state == .ok else { return }
+        let isDue = snapshots.withLock {
+            $0.isDue(options, bytesWritten: log.bytesWritten, applied: buffer.appliedLSN, now: clock.elapsed())
+        }
+        // A failure is counted; serving goes on with the older snapshot and a longer log.
+        if isDue { _ = try? snapshotNow() }
+    }
+
+    /// Takes a snapshot on the calling thread, at the pace that the options allow. One at a time: a second caller waits.
+    @discardableResult
+    package func snapshotNow() throws(PersistenceError) -> Manifest.Snapshot {
+        guard let log = opened.withLock({ $0.isClosed ? nil : $0.log }) else { throw .notOpen }
+        return try oneAtATime.withLock { _ throws(PersistenceError) in
+            let began = clock.elapsed()
+            let bytesWritten = log.bytesWritten
+            let number = snapshots.withLock { $0.giveNumber() }
+            do throws(PersistenceError) {
+                let (snapshot, entries) = try write(number, log)
+                try publish(snapshot)
+                snapshots.withLock { $0.succeeded(snapshot, bytesWritten: bytesWritten, now: clock.elapsed()) }
+                note(snapshot, entries: entries, began: began)
+                return snapshot
+            } catch {
+                snapshots.withLock { $0.failed(options, now: clock.elapsed()) }
+                note { statistics in
+                    statistics.failed += 1
+                    statistics.lastError = error
+                }
+                throw error
+            }
+        }
+    }
+
+    private func note(_ snapshot: Manifest.Snapshot, entries: UInt64, began: Int64) {
+        note { statistics in
+            statistics.taken += 1
+            statistics.lastEntries = entries
+            statistics.lastBytes = snapshot.bytes
+            statistics.lastElapsedMilliseconds = (clock.elapsed() - began) / 1_000_000
+            statistics.lastWall = clock.wall()
+        }
+    }
+
+    /// Writes the file and gives it its name; both are on the medium when this returns.
+    private func write(
+        _ number: UInt32, _ log: WriteAheadLog
+    ) throws(PersistenceError) -> (Manifest.Snapshot, entries: UInt64) {
+        let name = FileName.snapshotName(number)
+        let draft = FileName.temporaryName(name)
+        let begin = try log.cut()
+        let (manifest, files) = opened.withLock { ($0.manifest, directory.files) }
+        let header = SnapshotHeader(
+            number: number, directory: manifest.directory, begin: begin, epoch: manifest.epoch, wall: clock.wall())
+        let file = try naming(draft) { () throws(SystemError) in try files.open(draft, .replace) }
+        do {
+            var writer = SnapshotWriter(file: file, header: header, syncBytes: options.snapshotSyncBytes)
+            try writeBlocks(&writer, draft)
+            let end = max(buffer.mark(), begin)
+            try log.makeDurable(through: end)
+            let snapshot = try naming(draft) { () throws(SystemError) in
+                let snapshot = try writer.finish(end: end, wall: clock.wall())
+                try file.close()
+                return snapshot
+            }
+            try give(name, to: draft, log)
+            return (snapshot, writer.entryCount)
+        } catch {
+            try? files.remove(draft)
+            throw error
+        }
+    }
+
+    private func give(_ name: String, to draft: String, _ log: WriteAheadLog) throws(PersistenceError) {
+        do {
+            try directory.files.rename(draft, to: name)
+            try directory.files.syncDirectory()
+        } catch {
+            log.report(error, file: name)
+            throw .system(error, file: name)
+        }
+    }
+
+    private func writeBlocks(_ writer: inout SnapshotWriter, _ draft: String) throws(PersistenceError) {
+        var bucket = TokenBucket(bytesPerSecond: options.snapshotBytesPerSecond, now: clock.elapsed())
+        var raw = ByteBuffer()
+        let namespaces = state.appendNamespaces(to: &raw)
+        try write(&raw, namespaces, .namespaces, &writer, &bucket, draft)
+        let walk = state.beginWalk()
+        var count = 0
+        while let entries = walk.next(entriesMax: Self.walkEntriesMax, bytesMax: Self.walkBytesMax, into: &raw) {
+            count += entries
+            if raw.count >= SnapshotBlockHeader.fullBytes {
+                try write(&raw, count, .entries, &writer, &bucket, draft)
+                count = 0
+            }
+        }
+        if count > 0 { try write(&raw, count, .entries, &writer, &bucket, draft) }
+    }
+
+    private func write(
+        _ raw: inout ByteBuffer, _ count: Int, _ content: SnapshotBlockHeader.Content, _ writer: inout SnapshotWriter,
+        _ bucket: inout TokenBucket, _ draft: String
+    ) throws(PersistenceError) {
+        let written = try naming(draft) { () throws(SystemError) in
+            try writer.write(block: raw.bytes, entryCount: count, content: content)
+        }
+        raw.removeAll()
+        let pause = bucket.take(written, now: clock.elapsed())
+        raiseCeiling()
+        if pause > 0 { wait(nanoseconds: pause) }
+        if isClosing.load(ordering: .acquiring) { throw .cancelled }
+    }
+
+    /// Waits, though not longer than a closing server likes.
+    private func wait(nanoseconds: Int64) {
+        let parker = Parker()
+        let slice: Int64 = 50_000_000
+        var left = nanoseconds
+        while left > 0, !isClosing.load(ordering: .acquiring) {
+            parker.park(nanoseconds: min(left, slice))
+            left -= slice
+        }
+    }
+
+    // MARK: Publication
+
+    /// Names the snapshot in the manifest, and removes what the two kept ones do not need.
+    private func publish(_ snapshot: Manifest.Snapshot) throws(PersistenceError) {
+        let names = try directory.names()
+        let (files, manifest) = opened.withLock { (directory.files, $0.manifest) }
+        let headers = try LogReplay.headers(
+            DataDirectory.segments(names), from: manifest.oldestSegment, files: files, directory: manifest.directory)
+        try publish { manifest in
+            manifest.snapshots = Array(([snapshot] + manifest.snapshots).prefix(Manifest.snapshotsMax))
+            // Behind the older of the two, so that a rotten newest one costs nothing but time.
+            if manifest.snapshots.count == Manifest.snapshotsMax, let older = manifest.snapshots.last,
+                let oldest = headers.last(where: { $0.previousLSN <= older.begin })
+            {
+                manifest.oldestSegment = oldest.number
+            }
+        }
+        try directory.removeLeftovers(opened.withLock { $0.manifest }, starting: false)
+    }
+}

@@ -1,0 +1,178 @@
+// The files of one data directory as a whole: which belong, which is current, and the order in which that changes.
+//
+// Knows names and the manifest, not what is in a segment or a snapshot. Each step of a publication begins when the one before
+// it is on the medium; skipping a directory sync loses the rename that it covers.
+
+import LarderBytes
+import LarderEngine
+import LarderPlatform
+import Synchronization
+
+/// A data directory that is held.
+final class DataDirectory: Sendable {
+    let files: any FileSystem
+    private let lock: Mutex<(any DirectoryLock)?>
+
+    private static let previousLink = FileName.temporaryName(FileName.previousManifestName)
+    private static let manifestDraft = FileName.temporaryName(FileName.manifestName)
+
+    /// Takes the directory.
+    ///
+    /// - Parameter writable: Otherwise nothing is created, and a directory without a lock file is used as it is.
+    init(files: any FileSystem, owner: String, writable: Bool = true) throws(PersistenceError) {
+        self.files = files
+        do {
+            lock = Mutex(try files.lock(FileName.lockName, owner: owner, writable: writable))
+        } catch {
+            switch error {
+            case .held(let owner): throw .locked(owner: owner)
+            case .system(let error): throw .system(error, file: FileName.lockName)
+            }
+        }
+    }
+
+    /// Lets others have the directory.
+    func release() { lock.withLock { $0 = nil } }
+
+    func names() throws(PersistenceError) -> [String] {
+        try naming(files.path) { () throws(SystemError) in try files.list() }
+    }
+
+    /// The numbers of all segments, ascending.
+    static func segments(_ names: [String]) -> [UInt32] {
+        names.compactMap { if case .segment(let number) = FileName($0) { number } else { nil } }.sorted()
+    }
+
+    /// The numbers of all snapshots, ascending.
+    static func snapshots(_ names: [String]) -> [UInt32] {
+        names.compactMap { if case .snapshot(let number) = FileName($0) { number } else { nil } }.sorted()
+    }
+
+    // MARK: The manifest
+
+    /// What the directory says of itself.
+    enum Current {
+        /// Nothing of ours is here, nor of anybody else.
+        case empty
+        case manifest(Manifest)
+        /// The newest manifest is damaged; this is the one before it.
+        case previous(Manifest)
+    }
+
+    func current() throws(PersistenceError) -> Current {
+        let names = try names()
+        guard names.contains(FileName.manifestName) else {
+            try refuseIfOccupied(names)
+            return .empty
+        }
+        do {
+            return .manifest(try read(FileName.manifestName))
+        } catch {
+            guard case .manifestDamaged = error, names.contains(FileName.previousManifestName),
+                let previous = try? read(FileName.previousManifestName)
+            else { throw error }
+            return .previous(previous)
+        }
+    }
+
+    /// A directory without a manifest is ours to initialise only if nothing is in it but what an interrupted
+    /// initialisation leaves.
+    private func refuseIfOccupied(_ names: [String]) throws(PersistenceError) {
+        for name in names {
+            switch FileName(name) {
+            case .lock, .lostAndFound: break
+            case .temporary where name == Self.manifestDraft: break
+            case .foreign, .temporary, .aside, .ballast: throw .directoryNotEmpty(found: name)
+            case .manifest, .previousManifest, .segment, .spare, .snapshot: throw .manifestMissing(found: name)
+            }
+        }
+    }
+
+    private func read(_ name: String) throws(PersistenceError) -> Manifest {
+        var bytes = ByteBuffer()
+        try naming(name) { () throws(SystemError) in
+            let file = try files.open(name, .read)
+            _ = try file.read(at: 0, count: Manifest.bytesMax + 1, into: &bytes)
+            try file.close()
+        }
+        return try Manifest(parsing: bytes.bytes, file: name)
+    }
+
+    /// Makes `manifest` the current one; it is on the medium when this returns. What it no longer names may be removed then.
+    func publish(_ manifest: Manifest) throws(PersistenceError) {
+        try writeDraft(manifest)
+        try naming(FileName.previousManifestName) { () throws(SystemError) in try keepPrevious() }
+        try naming(FileName.manifestName) { () throws(SystemError) in
+            try files.rename(Self.manifestDraft, to: FileName.manifestName)
+            try files.syncDirectory()
+        }
+    }
+
+    private func writeDraft(_ manifest: Manifest) throws(PersistenceError) {
+        var bytes = ByteBuffer()
+        manifest.append(to: &bytes)
+        try naming(Self.manifestDraft) { () throws(SystemError) in
+            let file = try files.open(Self.manifestDraft, .replace)
+            try file.writeAll(bytes.bytes, at: 0)
+            try file.sync()
+            try file.close()
+        }
+    }
+
+    private func keepPrevious() throws(SystemError) {
+        // A link replaces nothing, so it is made under another name. Left over it would be in the way of the next one, and it
+        // is left over when both names meant one file already: renaming does nothing then.
+        try removeIfThere(Self.previousLink)
+        do {
+            try files.link(FileName.manifestName, as: Self.previousLink)
+        } catch {
+            // The first manifest of all has none before it.
+            if error.isMissingFile { return }
+            throw error
+        }
+        try files.rename(Self.previousLink, to: FileName.previousManifestName)
+    }
+
+    private func removeIfThere(_ name: String) throws(SystemError) {
+        do {
+            try files.remove(name)
+        } catch {
+            if !error.isMissingFile { throw error }
+        }
+    }
+
+    // MARK: Leftovers
+
+    /// Removes what no kept manifest needs. A file that cannot be removed stays until the next time.
+    ///
+    /// - Parameter starting: No log or snapshot is being written, so drafts and spare segments are leftovers too.
+    func removeLeftovers(_ manifest: Manifest, starting: Bool) throws(PersistenceError) {
+        let kept = Set(manifest.snapshots.map(\.number))
+        for name in try names() {
+            let isLeftover =
+                switch FileName(name) {
+                case .segment(let number): number < manifest.oldestSegment
+                case .snapshot(let number): !kept.contains(number)
+                case .temporary, .spare: starting
+                default: false
+                }
+            if isLeftover { try? files.remove(name) }
+        }
+    }
+
+    /// Copies a torn tail to a file of its own, which is on the medium when this returns.
+    func setAside(_ tail: TornTail, at time: Milliseconds) throws(PersistenceError) {
+        let name = FileName.asideName(tail.file, at: time)
+        try naming(name) { () throws(SystemError) in
+            var bytes = ByteBuffer()
+            let source = try files.open(tail.file, .read)
+            _ = try source.read(at: Int64(tail.offset), count: tail.bytes, into: &bytes)
+            try source.close()
+            let target = try files.open(name, .replace)
+            try target.writeAll(bytes.bytes, at: 0)
+            try target.sync()
+            try target.close()
+            try files.syncDirectory()
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// Looks at a data directory and changes nothing: what `larder check DIR` prints.
+//
+// The same readers as a start, so there is no second parser; every snapshot and the whole log are read.
+
+import LarderEngine
+import LarderPlatform
+import Synchronization
+
+/// The verdict on a directory.
+package struct DirectoryCheck: Sendable {
+    /// nil: a start would be refused before it read one.
+    package var manifest: Manifest?
+    package var usedPreviousManifest = false
+    /// Each kept snapshot, newest first, and what is wrong with it.
+    package var snapshots: [(number: UInt32, entries: UInt64, damage: SnapshotDamage?)] = []
+    /// What a start would read; nil when it would be refused.
+    package var report: RecoveryReport?
+    package var log: ReplayOutcome?
+    /// Why a start would be refused; nil when it would not.
+    package var refusal: PersistenceError?
+
+    /// Whether a start would succeed with everything that the directory should hold.
+    package var isSound: Bool {
+        refusal == nil && !usedPreviousManifest && snapshots.allSatisfy { $0.damage == nil }
+    }
+
+    /// Checks a directory. Refused while a server uses it.
+    package init(directory files: any FileSystem, threads: Int = 2, progress: RecoveryProgress = RecoveryProgress()) {
+        do throws(PersistenceError) {
+            let directory = try DataDirectory(files: files, owner: "", writable: false)
+            switch try directory.current() {
+            case .empty: throw .fileMissing(file: FileName.manifestName)
+            case .manifest(let manifest): self.manifest = manifest
+            case .previous(let manifest):
+                self.manifest = manifest
+                usedPreviousManifest = true
+            }
+            guard let manifest else { return }
+            for entry in manifest.snapshots { snapshots.append(Self.check(entry, manifest, files)) }
+            let recovery = Recovery(
+                files: files, manifest: manifest, progress: progress, threads: threads, syncsFirst: false)
+            let recovered = try recovery.run(directory.names()) { _ in }
+            report = recovered.report
+            log = recovered.log
+            withExtendedLifetime(directory) {}
+        } catch {
+            refusal = error
+        }
+    }
+
+    private static func check(
+        _ entry: Manifest.Snapshot, _ manifest: Manifest, _ files: any FileSystem
+    ) -> (number: UInt32, entries: UInt64, damage: SnapshotDamage?) {
+        do throws(SnapshotDamage) {
+            let reader = try SnapshotReader(files: files, number: entry.number)
+            try reader.check(against: entry, directory: manifest.directory)
+            try reader.loadAll { _ in }
+            return (entry.number, reader.footer.entryCount, nil)
+        } catch {
+            return (entry.number, 0, error)
+        }
+    }
+}

@@ -1,0 +1,229 @@
+// One data directory and the state that lives in it: opens, recovers, keeps the log and takes snapshots until it is closed.
+//
+// Joins the parts of this room and owns its two threads; knows no protocol, and reads no setting. Every action of the
+// threads is a method that a simulation can call instead (`log.step`, `poll`, `snapshotNow`).
+
+import LarderBytes
+import LarderEngine
+import LarderPlatform
+import Synchronization
+
+/// A store made durable.
+///
+/// In order: `init`, `recover`, `start`, `close`. Nothing may be written to the state before `recover` has returned.
+package final class DurableStore: Sendable {
+    package let options: PersistenceOptions
+    let clock: any Clock
+    let state: any PersistentState
+    let buffer: LogBuffer
+    let directory: DataDirectory
+
+    let opened: Mutex<Opened>
+    private let threads = Mutex<[Thread]>([])
+    let isClosing = Atomic<Bool>(false)
+    let keeperParker = Parker()
+    private let statisticsBox = Mutex(SnapshotStatistics())
+
+    /// What changes while the directory is open.
+    struct Opened {
+        var manifest: Manifest
+        /// The manifest was damaged, so its ceiling is not known.
+        var usedPrevious = false
+        var isNew = false
+        var log: WriteAheadLog?
+        var isClosed = false
+    }
+
+    let snapshots = Mutex(SnapshotSchedule())
+    /// Held while a snapshot is taken.
+    let oneAtATime = Mutex(())
+
+    // MARK: Opening
+
+    /// Takes the directory and reads its manifest.
+    ///
+    /// - Parameter buffer: The one that `state` stages its records in.
+    package init(
+        directory files: any FileSystem, clock: any Clock, state: any PersistentState, buffer: LogBuffer,
+        options: PersistenceOptions = PersistenceOptions()
+    ) throws(PersistenceError) {
+        self.options = options
+        self.clock = clock
+        self.state = state
+        self.buffer = buffer
+        let directory = try DataDirectory(files: files, owner: options.owner)
+        self.directory = directory
+        let current =
+            switch try directory.current() {
+            case .empty: Opened(manifest: Manifest(directory: DirectoryID(random: options.random)), isNew: true)
+            case .manifest(let manifest): Opened(manifest: manifest)
+            case .previous(let manifest): Opened(manifest: manifest, usedPrevious: true)
+            }
+        opened = Mutex(current)
+    }
+
+    /// Rebuilds the state from the newest usable snapshot and the log, and begins a new segment. Blocks for as long as that
+    /// takes; `progress` may be read meanwhile. When it throws, the directory is as it was, or can be recovered again.
+    package func recover(progress: RecoveryProgress = RecoveryProgress()) throws(PersistenceError) -> RecoveryReport {
+        let began = clock.elapsed()
+        var current = opened.withLock { $0 }
+        guard current.log == nil, !current.isClosed else { throw .notOpen }
+        // Before anything else is made, so that an interrupted first start is not taken for a directory without a manifest.
+        if current.isNew { try directory.publish(current.manifest) }
+        let recovery = Recovery(
+            files: directory.files, manifest: current.manifest, progress: progress, threads: options.loadThreads,
+            syncsFirst: true)
+        var recovered = try recovery.run(directory.names()) { [state] record in state.apply(record) }
+        if let tail = recovered.log.tail { try directory.setAside(tail, at: clock.wall()) }
+        let log = try begin(&current, recovered)
+        opened.withLock { $0 = current }
+        snapshots.withLock { $0.begin(after: recovered, current.manifest, now: clock.elapsed(), log: log) }
+        try directory.removeLeftovers(current.manifest, starting: true)
+        complete(&recovered.report, current, recovered, began)
+        progress.enter(.done)
+        return recovered.report
+    }
+
+    /// Makes the first segment of this start and publishes it; LSNs may be given when this returns.
+    private func begin(_ current: inout Opened, _ recovered: Recovered) throws(PersistenceError) -> WriteAheadLog {
+        let wall = clock.wall()
+        let floor = self.floor(current, recovered, wall)
+        let ceiling = LSN(milliseconds: max(wall, floor.milliseconds) + options.ceilingMilliseconds)
+        let header = SegmentHeader(
+            number: max(recovered.log.lastSegment + 1, current.manifest.oldestSegment), directory: current.manifest.directory,
+            epoch: max(current.manifest.epoch, recovered.log.epoch) + 1, previousChecksum: recovered.log.checksum,
+            firstLSN: LSN(rawValue: floor.rawValue + 1), previousLSN: recovered.log.reached, salt: options.random(),
+            ceiling: ceiling, wall: max(wall, recovered.log.newestWall))
+        let log = try WriteAheadLog(
+            files: directory.files, clock: clock, buffer: buffer, options: options,
+            start: WriteAheadLog.Start(header: header, floor: floor))
+        current.manifest.generation += 1
+        current.manifest.epoch = header.epoch
+        current.manifest.durable = floor
+        current.manifest.ceiling = ceiling
+        current.manifest.clean = false
+        try directory.publish(current.manifest)
+        buffer.start(after: floor, ceiling: ceiling)
+        current.log = log
+        return log
+    }
+
+    /// An LSN that is not below any that was ever given, lost ones included, nor behind the clock.
+    private func floor(_ current: Opened, _ recovered: Recovered, _ wall: Milliseconds) -> LSN {
+        var floor = max(recovered.log.reached, LSN(milliseconds: wall), current.manifest.ceiling)
+        // After an orderly stop nothing is missing, and the manifest's ceiling is the last LSN that was given.
+        if !(current.manifest.clean && recovered.log.endsClean) { floor = max(floor, recovered.log.ceiling) }
+        if current.usedPrevious {
+            // The damaged manifest had raised the ceiling at most this far beyond the clock of its time.
+            let ahead = 2 * max(options.ceilingMilliseconds, options.idleCeilingMilliseconds)
+            floor = max(floor, LSN(milliseconds: max(floor.milliseconds, recovered.log.newestWall) + ahead))
+        }
+        return floor
+    }
+
+    private func complete(
+        _ report: inout RecoveryReport, _ current: Opened, _ recovered: Recovered, _ began: Int64
+    ) {
+        report.isNew = current.isNew
+        report.usedPreviousManifest = current.usedPrevious
+        report.wasClean = recovered.log.endsClean
+        report.clockBehindMilliseconds = max(0, recovered.log.newestWall - clock.wall())
+        report.elapsedMilliseconds = (clock.elapsed() - began) / 1_000_000
+    }
+
+    // MARK: Running
+
+    /// The log. Only after `recover`.
+    package var log: WriteAheadLog {
+        guard let log = opened.withLock({ $0.log }) else { preconditionFailure("recover comes first") }
+        return log
+    }
+
+    /// Starts the threads: one that writes and syncs the log, one that takes snapshots and reserves LSNs.
+    package func start() throws(PersistenceError) {
+        let log = log
+        try naming(directory.files.path) { () throws(SystemError) in
+            let writer = try Thread(name: "log") { [self] in
+                while !isClosing.load(ordering: .acquiring) { log.park(nanoseconds: log.step()) }
+            }
+            threads.withLock { $0.append(writer) }
+            let keeper = try Thread(name: "keeper") { [self] in
+                Thread.lowerPriority(by: Self.keeperNiceness)
+                while !isClosing.load(ordering: .acquiring) {
+                    poll()
+                    keeperParker.park(nanoseconds: Self.pollNanoseconds)
+                }
+            }
+            threads.withLock { $0.append(keeper) }
+        }
+    }
+
+    private static let keeperNiceness: Int32 = 10
+    private static let pollNanoseconds: Int64 = 1_000_000_000
+
+    /// Ends the threads, completes and syncs the log, and marks the directory as closed in order. What is staged afterwards
+    /// is refused.
+    ///
+    /// - Throws: `logFailed` when the log could not be completed. The directory is released in any case.
+    package func close() throws(PersistenceError) {
+        isClosing.store(true, ordering: .releasing)
+        let current = opened.withLock { opened in
+            defer { opened.isClosed = true }
+            return opened
+        }
+        defer { directory.release() }
+        guard !current.isClosed, let log = current.log else { return }
+        log.wake()
+        keeperParker.wake()
+        for thread in threads.withLock({ threads in defer { threads = [] }; return threads }) { thread.join() }
+        try log.close()
+        try publish { manifest in
+            manifest.clean = true
+            manifest.ceiling = max(buffer.appliedLSN, manifest.durable)
+        }
+    }
+
+    // MARK: The manifest
+
+    /// Publishes a change of the manifest.
+    func publish(_ change: (inout Manifest) -> Void) throws(PersistenceError) {
+        let log = log
+        let directory = directory
+        try opened.withLock { opened throws(PersistenceError) in
+            var manifest = opened.manifest
+            manifest.generation += 1
+            manifest.durable = max(manifest.durable, log.durableLSN)
+            change(&manifest)
+            do throws(PersistenceError) {
+                try directory.publish(manifest)
+            } catch {
+                // After a failed change of names it is not known which manifest a restart would find; before it, none changed.
+                if case .system(let cause, FileName.manifestName) = error { log.report(cause, file: FileName.manifestName) }
+                throw error
+            }
+            opened.manifest = manifest
+        }
+    }
+
+    /// Reserves LSNs ahead of the clock, if the reserve has become small.
+    func raiseCeiling() {
+        guard let log = opened.withLock({ $0.log }), log.state != .failed else { return }
+        let isActive = snapshots.withLock { $0.noteActivity(buffer.appliedLSN) }
+        let now = max(clock.wall(), buffer.appliedLSN.milliseconds)
+        let left = buffer.ceiling.milliseconds - now
+        guard left < (isActive ? options.ceilingMilliseconds / 2 : options.ceilingMilliseconds) else { return }
+        let ceiling = LSN(milliseconds: now + (isActive ? options.ceilingMilliseconds : options.idleCeilingMilliseconds))
+        guard ceiling > buffer.ceiling else { return }
+        do {
+            try publish { $0.ceiling = ceiling }
+            buffer.ceiling = ceiling
+        } catch {
+            // Reported by `publish` where it matters; a full disk is tried again at the next poll.
+        }
+    }
+
+    /// Snapshots taken, failed, and how the last one went.
+    package var snapshotStatistics: SnapshotStatistics { statisticsBox.withLock { $0 } }
+
+    func note(_ change: (inout SnapshotStatistics) -> Void) { statisticsBox.withLock { change(&$0) } }
+}

@@ -1,0 +1,36 @@
+// How the log is doing, in words that a refused client can be told.
+
+import LarderPlatform
+
+/// Whether writes can be taken.
+package enum LogState: UInt8, Sendable {
+    case ok = 0
+    /// The disk is full. The same bytes are tried again every second; nothing acknowledged is lost.
+    case full = 1
+    /// Writing or syncing failed; nothing that was not durable before is acknowledged any more.
+    case failed = 2
+    /// Closed in order.
+    case closed = 3
+}
+
+/// The state, why, where and since when.
+package struct LogCondition: Equatable, Sendable, CustomStringConvertible {
+    package var state: LogState
+    package var error: SystemError?
+    /// The file that the error concerns.
+    package var file: String
+    /// When it began, Unix milliseconds.
+    package var since: Milliseconds
+
+    package init(state: LogState, error: SystemError?, file: String, since: Milliseconds) {
+        self.state = state
+        self.error = error
+        self.file = file
+        self.since = since
+    }
+
+    package var description: String {
+        let cause = error.map { ": \($0)" } ?? ""
+        return "log is \(state)\(cause), \(file), since \(since)"
+    }
+}

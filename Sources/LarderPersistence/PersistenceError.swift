@@ -1,0 +1,148 @@
+// Why the data directory cannot be used. Text is made here only for the log line; callers compare cases.
+
+import LarderEngine
+import LarderPlatform
+
+/// A refusal that names the file and, where there is one, the position in it.
+package enum PersistenceError: Error, Equatable, Sendable {
+    /// The operating system refused.
+    case system(SystemError, file: String)
+    /// Another process holds the directory; the text is what it wrote into the lock file.
+    case locked(owner: String)
+    /// The directory has no manifest and is not empty, so it is not ours to initialise.
+    case directoryNotEmpty(found: String)
+    /// Files of a data directory stand here without their manifest.
+    case manifestMissing(found: String)
+    /// Neither manifest can be read.
+    case manifestDamaged(file: String, line: Int, reason: ManifestFault)
+    /// The file was written by a newer version in a layout that this one does not know.
+    case newerFormat(file: String, major: Int, known: Int)
+    /// The file needs features that this version does not have; one bit each.
+    case unknownFeatures(file: String, bits: UInt32)
+    /// The file belongs to another data directory, or has another place in this one than its name says.
+    case foreignFile(file: String)
+    /// The manifest needs a file that the directory lacks.
+    case fileMissing(file: String)
+    /// A segment's own header cannot be read. Headers are synced before the file gets its name, so this is no torn write.
+    case segmentDamaged(file: String, offset: Int, reason: SegmentFault)
+    /// Records that were promised durable cannot be read: everything after `reached`, up to `promised` at least.
+    case logDamaged(file: String, offset: Int, reason: FrameFault, reached: LSN, promised: LSN)
+    /// A frame is whole but a record in it is not, or the frame's counts are wrong.
+    case recordDamaged(file: String, offset: Int, reason: RecordFault)
+    /// No kept snapshot can be read; the first is the newest.
+    case snapshotsDamaged([SnapshotDamage])
+    /// The log ends before the end of the snapshot that it has to complete.
+    case logEndsBeforeSnapshot(file: String, reached: LSN, end: LSN)
+    /// A call came in the wrong order, or after `close`.
+    case notOpen
+    /// The log has failed, so nothing can be made durable.
+    case logFailed(LogCondition)
+    /// The snapshot was given up because the server closes.
+    case cancelled
+}
+
+/// What is wrong with one snapshot.
+package struct SnapshotDamage: Error, Equatable, Sendable {
+    package let file: String
+    package let offset: Int
+    package let reason: SnapshotFault
+}
+
+/// What is wrong at a place of a snapshot.
+package enum SnapshotFault: Equatable, Sendable {
+    case missing
+    case unreadable(SystemError)
+    case header
+    case newerFormat(major: Int)
+    case unknownFeatures(bits: UInt32)
+    case foreign
+    case footer
+    case index
+    /// The file is whole but not the one that the manifest names.
+    case notInManifest
+    case blockHeader
+    case blockChecksum
+    case blockInflation
+    case entry(RecordFault)
+}
+
+/// What is wrong with a record in a frame or block that is whole.
+package enum RecordFault: Equatable, Sendable {
+    case record(LogRecordError)
+    case lsnOrder
+    case count
+}
+
+/// What is wrong with a segment's header.
+package enum SegmentFault: Equatable, Sendable {
+    case short
+    case header
+    /// It does not continue the segment before it.
+    case sequence
+}
+
+/// What ends the readable part of a segment.
+package enum FrameFault: Equatable, Sendable {
+    /// Nothing but zeros follow, or nothing at all: where a log that was not interrupted ends.
+    case end
+    /// The file is shorter than the frame.
+    case short
+    case header
+    /// The frame is of another file or of an earlier use of this one.
+    case foreign
+    /// The frame does not follow the one before it.
+    case chain
+    case payload
+}
+
+/// What is wrong with a line of the manifest.
+package enum ManifestFault: Equatable, Sendable {
+    case notText
+    case checksum
+    case unknownWord
+    case repeated
+    case value
+    case missing(String)
+}
+
+extension PersistenceError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .system(let error, let file): "\(file): \(error)"
+        case .locked(let owner):
+            "the data directory is in use by another server (\(owner.split(separator: "\n").joined(separator: ", ")))"
+        case .directoryNotEmpty(let found): "the directory is neither empty nor a data directory: it holds \(found)"
+        case .manifestMissing(let found): "MANIFEST is missing, but \(found) is here"
+        case .manifestDamaged(let file, let line, let reason): "\(file) line \(line): damaged (\(reason))"
+        case .newerFormat(let file, let major, let known):
+            "\(file): format \(major) is newer than this version, which knows up to \(known)"
+        case .unknownFeatures(let file, let bits):
+            "\(file): needs features that this version does not have (bits 0x\(String(bits, radix: 16)))"
+        case .foreignFile(let file): "\(file): belongs to another data directory or to another place in this one"
+        case .fileMissing(let file): "\(file): the manifest needs it, but it is missing"
+        case .segmentDamaged(let file, let offset, let reason): "\(file) at byte \(offset): damaged segment (\(reason))"
+        case .logDamaged(let file, let offset, let reason, let reached, let promised):
+            "\(file) at byte \(offset): damaged (\(reason)); readable through LSN \(reached.rawValue), but durable through \(promised.rawValue)"
+        case .recordDamaged(let file, let offset, let reason): "\(file) at byte \(offset): damaged record (\(reason))"
+        case .snapshotsDamaged(let all):
+            "no snapshot can be read: "
+                + all.map { "\($0.file) at byte \($0.offset) (\($0.reason))" }.joined(separator: ", ")
+        case .logEndsBeforeSnapshot(let file, let reached, let end):
+            "\(file): needs the log through LSN \(end.rawValue), but it ends at \(reached.rawValue)"
+        case .notOpen: "the data directory is not open"
+        case .logFailed(let condition): "\(condition)"
+        case .cancelled: "given up because the server closes"
+        }
+    }
+}
+
+/// Puts the file's name to an error of the operating system.
+func naming<Success: ~Copyable>(
+    _ file: String, _ body: () throws(SystemError) -> Success
+) throws(PersistenceError) -> Success {
+    do {
+        return try body()
+    } catch {
+        throw .system(error, file: file)
+    }
+}

@@ -1,0 +1,47 @@
+// What the persistence of a server can be told. Plain values, already checked by whoever read them.
+
+import LarderPlatform
+
+/// How the log and the snapshots are kept.
+package struct PersistenceOptions: Sendable {
+    /// How long written bytes may stay unsynced when nobody waits for them.
+    package var intervalMilliseconds: Milliseconds = 100
+    /// Beyond this age of the oldest unsynced byte, replies in `interval` wait for the medium.
+    package var boundMilliseconds: Milliseconds = 1_000
+    /// Beyond this many unsynced bytes as well.
+    package var unsyncedBytesMax = 64 << 20
+    /// After so much idleness the log is sealed, which tells a torn tail from a rotten one.
+    package var sealMilliseconds: Milliseconds = 50
+    /// After so much idleness a frame says what time it is.
+    package var heartbeatMilliseconds: Milliseconds = 60_000
+    /// A segment that has reached this size is followed by another.
+    package var segmentBytes = 64 << 20
+
+    /// A snapshot is due when the log has grown by this, or by the size of the last snapshot if that is more; 0: never.
+    package var snapshotLogBytes = 64 << 20
+    /// A snapshot is due after so much time if anything changed; 0: not for the time alone.
+    package var snapshotMilliseconds: Milliseconds = 900_000
+    /// How fast a snapshot is written; 0: as fast as the disk takes it.
+    package var snapshotBytesPerSecond = 25_000_000
+    /// A snapshot is synced, and forgotten by the page cache, every so many bytes.
+    package var snapshotSyncBytes = 4 << 20
+    /// After a snapshot that failed, so long until the next attempt.
+    package var snapshotRetryMilliseconds: Milliseconds = 60_000
+
+    /// How far LSNs are reserved ahead of the clock while there are writes.
+    package var ceilingMilliseconds: Milliseconds = 10_000
+    /// The same while there are none, so that an idle server rarely writes a manifest.
+    package var idleCeilingMilliseconds: Milliseconds = 90_000
+
+    /// How many threads load a snapshot.
+    package var loadThreads = 2
+    /// What the lock file says of its owner.
+    package var owner = ProcessIdentity.describe()
+    /// Where ids and salts come from.
+    package var random: @Sendable () -> UInt64 = {
+        var generator = SystemRandomNumberGenerator()
+        return generator.next()
+    }
+
+    package init() {}
+}

@@ -1,0 +1,29 @@
+// What persistence asks of that which it makes persistent: to be walked, and to take records back.
+//
+// The engine's store is one; a test may use a dictionary, which then proves the log without the engine.
+
+import LarderBytes
+import LarderEngine
+
+/// State that can be written to a snapshot and rebuilt from records.
+package protocol PersistentState: AnyObject, Sendable {
+    /// Applies a record of the log or an entry of a snapshot. Never compares deadlines with a clock: an expired record may
+    /// have to hide an older one that is not. May be called by several threads at once while a snapshot is loaded.
+    func apply(_ record: borrowing LogRecord)
+
+    /// Appends the namespaces as snapshot entries.
+    ///
+    /// - Returns: How many.
+    func appendNamespaces(to buffer: inout ByteBuffer) -> Int
+
+    /// A walk that meets every entry that exists throughout at least once, in a state it had since this call.
+    func beginWalk() -> any StateWalk
+}
+
+/// A walk over all entries, in bounded steps.
+package protocol StateWalk: AnyObject {
+    /// Appends some of the next entries as snapshot entries, about `bytesMax` bytes at most.
+    ///
+    /// - Returns: How many, which may be none; nil at the end.
+    func next(entriesMax: Int, bytesMax: Int, into buffer: inout ByteBuffer) -> Int?
+}

@@ -1,0 +1,196 @@
+// Rebuilds the state from a data directory, and changes nothing in it: a snapshot, and the log after it.
+//
+// Shared by the server's start and by the check of a directory, so there is one reader of each format. What is rebuilt is a
+// prefix of the log, or a refusal that says which file, where and why.
+
+import LarderBytes
+import LarderEngine
+import LarderPlatform
+import Synchronization
+
+/// What recovery read.
+struct Recovered {
+    var report = RecoveryReport()
+    var log = ReplayOutcome()
+    /// The chosen snapshot as the manifest names it.
+    var snapshot: Manifest.Snapshot?
+}
+
+/// One reading of a directory.
+struct Recovery {
+    let files: any FileSystem
+    let manifest: Manifest
+    let progress: RecoveryProgress
+    let threads: Int
+    /// Whether files may be synced before they are read; not when the directory is only looked at.
+    let syncsFirst: Bool
+
+    /// Reads everything that the state consists of, in the order in which it has to be applied. Entries of the snapshot come
+    /// from several threads at once, records of the log from one.
+    func run(_ names: [String], _ apply: @Sendable (borrowing LogRecord) -> Void) throws(PersistenceError) -> Recovered {
+        var recovered = Recovered()
+        let headers = try LogReplay.headers(
+            DataDirectory.segments(names), from: manifest.oldestSegment, files: files, directory: manifest.directory)
+        let snapshot = try choose(&recovered.report)
+        let needed = try Self.needed(headers, begin: snapshot?.entry.begin ?? .zero, manifest: manifest)
+        try expect(needed)
+        if let snapshot {
+            progress.enter(.loading)
+            try load(snapshot.reader, apply)
+            recovered.snapshot = snapshot.entry
+            recovered.report.snapshot = snapshot.entry.number
+            recovered.report.entriesLoaded = Int(snapshot.reader.footer.entryCount)
+            recovered.report.bytesRead += snapshot.reader.byteCount
+        }
+        progress.enter(.replaying)
+        let begin = snapshot?.entry.begin ?? .zero
+        let replay = LogReplay(
+            files: files, directory: manifest.directory, promised: manifest.durable, syncsFirst: syncsFirst, progress: progress)
+        recovered.log = try replay.run(needed) { record in
+            // A record from before the snapshot began is older than the entry that was loaded.
+            if record.lsn > begin { apply(record) }
+        }
+        if let snapshot, recovered.log.reached < snapshot.entry.end {
+            throw .logEndsBeforeSnapshot(
+                file: snapshot.reader.name, reached: recovered.log.reached, end: snapshot.entry.end)
+        }
+        recovered.finish()
+        return recovered
+    }
+
+    // MARK: Snapshots
+
+    private struct Chosen {
+        let entry: Manifest.Snapshot
+        let reader: SnapshotReader
+    }
+
+    /// The newest snapshot of which every byte is right. It is read twice, first only to be summed: once entries have been
+    /// applied there is no way back.
+    private func choose(_ report: inout RecoveryReport) throws(PersistenceError) -> Chosen? {
+        progress.enter(.verifying)
+        for entry in manifest.snapshots {
+            do throws(SnapshotDamage) {
+                let reader = try SnapshotReader(files: files, number: entry.number)
+                try reader.check(against: entry, directory: manifest.directory)
+                progress.expect(reader.byteCount * 2)
+                try forEachBlock(of: reader) { (block, stored, _, _) throws(SnapshotDamage) in
+                    _ = try reader.readStored(block, into: &stored)
+                }
+                return Chosen(entry: entry, reader: reader)
+            } catch {
+                // Written by a newer version: an older snapshot would hide what that version did since.
+                switch error.reason {
+                case .newerFormat(let major):
+                    throw .newerFormat(file: error.file, major: major, known: Int(FormatVersion.major))
+                case .unknownFeatures(let bits): throw .unknownFeatures(file: error.file, bits: bits)
+                default: report.damagedSnapshots.append(error)
+                }
+            }
+        }
+        return nil
+    }
+
+    private func load(
+        _ reader: SnapshotReader, _ apply: @Sendable (borrowing LogRecord) -> Void
+    ) throws(PersistenceError) {
+        do throws(SnapshotDamage) {
+            // The namespaces before the entries that are in them.
+            var stored = ByteBuffer()
+            var raw = ByteBuffer()
+            var inflater = Inflater()
+            try reader.load(0, stored: &stored, raw: &raw, inflater: &inflater, apply)
+            try forEachBlock(of: reader, from: 1) { (block, stored, raw, inflater) throws(SnapshotDamage) in
+                try reader.load(block, stored: &stored, raw: &raw, inflater: &inflater, apply)
+            }
+        } catch {
+            throw .snapshotsDamaged([error])
+        }
+    }
+
+    /// Runs `body` for every block, on as many threads as there are to be; each claims the next block.
+    private func forEachBlock(
+        of reader: SnapshotReader, from first: Int = 0,
+        _ body: @Sendable (Int, inout ByteBuffer, inout ByteBuffer, inout Inflater) throws(SnapshotDamage) -> Void
+    ) throws(SnapshotDamage) {
+        let next = Atomic<Int>(first)
+        let failure = Mutex<SnapshotDamage?>(nil)
+        let count = reader.index.count
+        runConcurrently(threads: min(threads, (count - first) / 8 + 1)) {
+            var stored = ByteBuffer()
+            var raw = ByteBuffer()
+            var inflater = Inflater()
+            while true {
+                let block = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard block < count else { return }
+                do throws(SnapshotDamage) {
+                    try body(block, &stored, &raw, &inflater)
+                    progress.note(Int64(reader.index[block].storedBytes))
+                } catch {
+                    // The first in the file is the one to report.
+                    failure.withLock { if $0.map({ error.offset < $0.offset }) ?? true { $0 = error } }
+                    next.store(count, ordering: .relaxed)
+                    return
+                }
+            }
+        }
+        if let failure = failure.withLock({ $0 }) { throw failure }
+    }
+
+    // MARK: The log
+
+    /// The segments that hold what came after `begin`.
+    private static func needed(
+        _ headers: [SegmentHeader], begin: LSN, manifest: Manifest
+    ) throws(PersistenceError) -> [SegmentHeader] {
+        guard let first = headers.lastIndex(where: { $0.previousLSN <= begin }) else {
+            // None at all is right only before the first one was made.
+            if headers.isEmpty, manifest.epoch == 0 { return [] }
+            guard headers.isEmpty || manifest.snapshots.isEmpty else {
+                throw .snapshotsDamaged(
+                    manifest.snapshots.map {
+                        SnapshotDamage(file: FileName.snapshotName($0.number), offset: 0, reason: .missing)
+                    })
+            }
+            throw .fileMissing(file: FileName.segmentName(manifest.oldestSegment))
+        }
+        return Array(headers[first...])
+    }
+
+    private func expect(_ headers: [SegmentHeader]) throws(PersistenceError) {
+        for header in headers {
+            let name = FileName.segmentName(header.number)
+            let size = try naming(name) { () throws(SystemError) in
+                let file = try files.open(name, .read)
+                defer { try? file.close() }
+                return try file.size()
+            }
+            progress.expect(size)
+        }
+    }
+}
+
+extension Recovered {
+    fileprivate mutating func finish() {
+        report.recordsReplayed = log.recordCount
+        report.bytesRead += log.bytesRead
+        report.cutFile = log.tail?.file
+        report.bytesCut = log.tail?.bytes ?? 0
+        report.reached = log.reached
+        report.newestWall = log.newestWall
+    }
+}
+
+/// Runs `body` on `threads` threads, this one included, and returns when all have returned.
+private func runConcurrently(threads: Int, _ body: @Sendable () -> Void) {
+    // The threads end before this returns, so `body` does not outlive the call.
+    withoutActuallyEscaping(body) { body in
+        var others: [Thread] = []
+        for index in 1..<max(threads, 1) {
+            // A thread that cannot be had is work for the others.
+            if let thread = try? Thread(name: "load-\(index)", body) { others.append(thread) }
+        }
+        body()
+        for thread in others { thread.join() }
+    }
+}

@@ -1,0 +1,77 @@
+// When the next snapshot is due. Asks no clock: elapsed time comes with each question.
+
+import LarderEngine
+import LarderPlatform
+
+/// What the snapshots of this start have been.
+package struct SnapshotStatistics: Sendable, Equatable {
+    package var taken = 0
+    package var failed = 0
+    package var lastError: PersistenceError?
+    package var lastEntries: UInt64 = 0
+    package var lastBytes: UInt64 = 0
+    package var lastElapsedMilliseconds: Milliseconds = 0
+    /// When the last one was published, Unix milliseconds; 0: none in this start.
+    package var lastWall: Milliseconds = 0
+}
+
+/// Decides when a snapshot is due.
+struct SnapshotSchedule {
+    private var nextNumber: UInt32 = 1
+    /// Bytes of log that a restart would replay, apart from what this start wrote.
+    private var bytesBefore: Int64 = 0
+    private var bytesAtLast = 0
+    private var lastBytes: UInt64 = 0
+    private var lastLSN = LSN.zero
+    private var lastTime: Int64 = 0
+    private var retryAt: Int64 = .min
+    private var isRequested = false
+    private var activityLSN = LSN.zero
+
+    private static let nanoseconds: Int64 = 1_000_000
+
+    mutating func begin(after recovered: Recovered, _ manifest: Manifest, now: Int64, log: WriteAheadLog) {
+        nextNumber = (manifest.snapshots.map(\.number).max() ?? 0) + 1
+        bytesBefore = recovered.log.recordCount > 0 ? recovered.log.bytesRead : 0
+        lastBytes = recovered.snapshot?.bytes ?? 0
+        lastLSN = recovered.log.recordCount > 0 ? .zero : log.durableLSN
+        lastTime = now
+        activityLSN = log.durableLSN
+    }
+
+    mutating func request() { isRequested = true }
+
+    func isDue(_ options: PersistenceOptions, bytesWritten: Int, applied: LSN, now: Int64) -> Bool {
+        if isRequested { return true }
+        guard now >= retryAt else { return false }
+        let grown = bytesBefore + Int64(bytesWritten - bytesAtLast)
+        if options.snapshotLogBytes > 0, grown >= max(Int64(options.snapshotLogBytes), Int64(clamping: lastBytes)) { return true }
+        guard options.snapshotMilliseconds > 0, applied > lastLSN else { return false }
+        return now - lastTime >= options.snapshotMilliseconds * Self.nanoseconds
+    }
+
+    mutating func giveNumber() -> UInt32 {
+        isRequested = false
+        defer { nextNumber += 1 }
+        return nextNumber
+    }
+
+    /// - Parameter bytesWritten: As it was when the snapshot began.
+    mutating func succeeded(_ snapshot: Manifest.Snapshot, bytesWritten: Int, now: Int64) {
+        bytesBefore = 0
+        bytesAtLast = bytesWritten
+        lastBytes = snapshot.bytes
+        lastLSN = snapshot.end
+        lastTime = now
+    }
+
+    mutating func failed(_ options: PersistenceOptions, now: Int64) {
+        retryAt = now + options.snapshotRetryMilliseconds * Self.nanoseconds
+    }
+
+    /// Whether LSNs were given since the last call.
+    mutating func noteActivity(_ applied: LSN) -> Bool {
+        defer { activityLSN = applied }
+        return applied > activityLSN
+    }
+}

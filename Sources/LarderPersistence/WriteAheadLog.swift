@@ -1,0 +1,444 @@
+// Makes writes survive: takes what the engine staged, writes it as frames, syncs, and publishes how far it came.
+//
+// Knows frames and files, not what a record means, and holds no lock that an append needs while it waits for the disk.
+// Two locks: the write lock covers the end of the file (workers only ever try it), the sync lock, taken before it, covers
+// syncing and the change of segments. After the first error that is not a full disk nothing more is written, synced or
+// acknowledged: a later success of the same call would prove nothing.
+// Source: A. Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
+
+import LarderEngine
+import LarderPlatform
+import Synchronization
+
+/// The write-ahead log of one data directory.
+package final class WriteAheadLog: Sendable {
+    private let clock: any Clock
+    private let buffer: LogBuffer
+    private let options: PersistenceOptions
+    private let directory: DirectoryID
+    private let epoch: UInt32
+
+    private let writtenWord: Atomic<UInt64>
+    private let durableWord: Atomic<UInt64>
+    private let intervalWord: Atomic<UInt64>
+    private let bytesWord = Atomic<Int>(0)
+    private let stateWord = Atomic<UInt8>(LogState.ok.rawValue)
+    private let isWanted = Atomic<Bool>(false)
+    private let conditionBox: Mutex<LogCondition>
+    private let observer = Mutex<(@Sendable () -> Void)?>(nil)
+    private let parker = Parker()
+    private let syncing: Mutex<Syncing>
+    private let writing: Mutex<Writing>
+
+    /// What the write lock covers.
+    private struct Writing: ~Copyable {
+        var writer: LogWriter
+        /// When the oldest byte was written that no sync has covered or begun to cover; elapsed nanoseconds.
+        var unsyncedSince: Int64?
+        var unsyncedBytes = 0
+        /// The same for bytes that a sync is covering now.
+        var syncingSince: Int64?
+        var syncingBytes = 0
+        var lastWrite: Int64
+        /// Wrote a frame without records that is to be synced at once.
+        var wantsSync = false
+    }
+
+    /// What the sync lock covers.
+    private struct Syncing {
+        var segments: SegmentFiles
+        var isClosed = false
+    }
+
+    private static let nanoseconds: Int64 = 1_000_000
+    private static let retryNanoseconds: Int64 = 1_000 * nanoseconds
+    /// A worker that finds more staged after so many writes leaves the rest to the log's own thread.
+    private static let writesMax = 4
+
+    // MARK: Positions
+
+    /// Everything up to here survives the process.
+    package var writtenLSN: LSN { LSN(rawValue: writtenWord.load(ordering: .acquiring)) }
+    /// Everything up to here survives a power cut.
+    package var durableLSN: LSN { LSN(rawValue: durableWord.load(ordering: .acquiring)) }
+    /// What a reply in `interval` waits for: `writtenLSN`, but no further than `durableLSN` while the oldest unsynced
+    /// byte is older than the bound, or too many are unsynced.
+    package var intervalLSN: LSN { LSN(rawValue: intervalWord.load(ordering: .acquiring)) }
+    package var state: LogState {
+        // Only ever the raw value of a state.
+        LogState(rawValue: stateWord.load(ordering: .acquiring))!
+    }
+    package var condition: LogCondition { conditionBox.withLock { $0 } }
+    /// Bytes of frames written since the start.
+    package var bytesWritten: Int { bytesWord.load(ordering: .relaxed) }
+    /// How old the oldest byte is that is not known to be on the medium; 0 when there is none.
+    package var unsyncedMilliseconds: Milliseconds {
+        let now = clock.elapsed()
+        return writing.withLock { state in
+            (state.syncingSince ?? state.unsyncedSince).map { (now - $0) / Self.nanoseconds } ?? 0
+        }
+    }
+
+    // MARK: Opening
+
+    /// What recovery found, and what the first segment of this start is to be.
+    struct Start {
+        var header: SegmentHeader
+        /// Above every LSN that any earlier start can have given.
+        var floor: LSN
+    }
+
+    /// Makes the first segment of this start, with a frame that says from where LSNs go on. Both are on the medium when
+    /// this returns; no LSN has been given yet.
+    init(
+        files: any FileSystem, clock: any Clock, buffer: LogBuffer, options: PersistenceOptions, start: Start
+    ) throws(PersistenceError) {
+        self.clock = clock
+        self.buffer = buffer
+        self.options = options
+        directory = start.header.directory
+        epoch = start.header.epoch
+        let name = FileName.segmentName(start.header.number)
+        var segments = SegmentFiles(files: files, segmentBytes: options.segmentBytes)
+        let writer = try naming(name) { () throws(SystemError) in try Self.begin(start, with: &segments) }
+        writtenWord = Atomic(start.floor.rawValue)
+        durableWord = Atomic(start.floor.rawValue)
+        intervalWord = Atomic(start.floor.rawValue)
+        conditionBox = Mutex(LogCondition(state: .ok, error: nil, file: name, since: start.header.wall))
+        syncing = Mutex(Syncing(segments: segments))
+        writing = Mutex(Writing(writer: writer, lastWrite: clock.elapsed()))
+    }
+
+    private static func begin(_ start: Start, with segments: inout SegmentFiles) throws(SystemError) -> LogWriter {
+        var writer = LogWriter(file: try segments.create(start.header), header: start.header)
+        writer.beginEmptyFrame(.epochStart, at: start.floor, durable: start.header.previousLSN, wall: start.header.wall)
+        _ = try writer.push()
+        try writer.file.sync()
+        return writer
+    }
+
+    /// `observer` is called after a position advanced or the state changed, by whichever thread did that.
+    package func setObserver(_ observer: (@Sendable () -> Void)?) {
+        self.observer.withLock { $0 = observer }
+    }
+
+    private func notify() {
+        let observer = observer.withLock { $0 }
+        observer?()
+    }
+
+    // MARK: Any thread
+
+    /// Has everything staged so far synced as soon as possible: a reply waits for it.
+    package func kick() {
+        isWanted.store(true, ordering: .releasing)
+        parker.wake()
+    }
+
+    /// Writes what is staged, unless another thread is at it, which then writes this as well. Never waits for a lock or
+    /// a sync.
+    ///
+    /// - Returns: Whether a position advanced.
+    @discardableResult
+    package func writeIfIdle() -> Bool {
+        var advanced = false
+        for _ in 0..<Self.writesMax {
+            // Pairs with the fence of whoever holds the lock: either this sees it free, or they see what is staged.
+            atomicMemoryFence(ordering: .sequentiallyConsistent)
+            if buffer.isEmpty || state != .ok { break }
+            guard let wrote = writing.withLockIfAvailable({ state in write(&state) }) else { break }
+            if !wrote { break }
+            advanced = true
+        }
+        if !buffer.isEmpty { parker.wake() }
+        if advanced { notify() }
+        return advanced
+    }
+
+    /// Writes one batch, if there is one and the segment has room for it.
+    private func write(_ state: inout Writing) -> Bool {
+        guard state.writer.stage(from: buffer), !state.writer.needsSegment(limit: options.segmentBytes) else { return false }
+        state.writer.beginFrame(durable: durableLSN, wall: clock.wall())
+        return push(&state)
+    }
+
+    private func push(_ state: inout Writing) -> Bool {
+        let bytes: Int
+        do {
+            bytes = try state.writer.push()
+        } catch {
+            fail(error, file: FileName.segmentName(state.writer.segment), canBeFull: true)
+            return false
+        }
+        guard bytes > 0 else { return false }
+        bytesWord.wrappingAdd(bytes, ordering: .relaxed)
+        let now = clock.elapsed()
+        state.lastWrite = now
+        state.unsyncedBytes += bytes
+        if state.unsyncedSince == nil {
+            state.unsyncedSince = now
+            // So that the log's thread begins to count the interval.
+            parker.wake()
+        }
+        publishWritten(state.writer.reached, &state, now)
+        return true
+    }
+
+    private func publishWritten(_ reached: LSN, _ state: inout Writing, _ now: Int64) {
+        precondition(reached >= durableLSN, "durable beyond what was written")
+        writtenWord.store(reached.rawValue, ordering: .releasing)
+        publishInterval(state, now)
+    }
+
+    /// Lets `interval` replies through as far as the bound allows.
+    private func publishInterval(_ state: borrowing Writing, _ now: Int64) {
+        let oldest = state.syncingSince ?? state.unsyncedSince ?? now
+        let isWithinBound =
+            now - oldest <= options.boundMilliseconds * Self.nanoseconds
+            && state.unsyncedBytes + state.syncingBytes <= options.unsyncedBytesMax
+        let position = isWithinBound ? writtenLSN : max(intervalLSN, durableLSN)
+        intervalWord.store(position.rawValue, ordering: .releasing)
+        if !isWithinBound { kick() }
+    }
+
+    // MARK: The log's own thread
+
+    /// Writes, syncs, seals and prepares, whatever is due; then says in how many nanoseconds something will be.
+    package func step() -> Int64 {
+        let before = durableLSN
+        let due = syncing.withLock { syncing -> Int64 in
+            guard state == .ok || state == .full, !syncing.isClosed else { return -1 }
+            return step(&syncing)
+        }
+        if durableLSN > before { notify() }
+        return due
+    }
+
+    /// Ends the wait of the log's own thread.
+    func wake() { parker.wake() }
+
+    /// Waits until something is due or `kick` is called.
+    func park(nanoseconds: Int64) {
+        parker.park(nanoseconds: nanoseconds)
+    }
+
+    private func step(_ syncing: inout Syncing) -> Int64 {
+        let isWanted = isWanted.exchange(false, ordering: .acquiringAndReleasing)
+        let before = writtenLSN
+        writing.withLock { state in
+            writeAll(&state, &syncing)
+            writeIdleFrame(&state)
+        }
+        if writtenLSN > before { notify() }
+        let due = sync(isForced: isWanted)
+        if state == .ok { prepareSpare(&syncing) }
+        return state == .full ? Self.retryNanoseconds : due
+    }
+
+    /// Writes everything that is staged, through changes of segment.
+    private func writeAll(_ state: inout Writing, _ syncing: inout Syncing) {
+        // A full disk: the same bytes again first.
+        if state.writer.isBusy, push(&state) { endFull() }
+        while self.state != .failed, state.writer.stage(from: buffer) {
+            if state.writer.needsSegment(limit: options.segmentBytes), !changeSegment(&state, &syncing) { return }
+            state.writer.beginFrame(durable: durableLSN, wall: clock.wall())
+            guard push(&state) else { return }
+            endFull()
+        }
+    }
+
+    /// After idleness: a frame that carries the watermark, or the time.
+    private func writeIdleFrame(_ state: inout Writing) {
+        guard self.state == .ok, !state.writer.isBusy, state.writer.reached == durableLSN else { return }
+        let idle = (clock.elapsed() - state.lastWrite) / Self.nanoseconds
+        let isUnsealed = state.writer.watermark < durableLSN && state.unsyncedSince == nil
+        if isUnsealed && idle >= options.sealMilliseconds {
+            writeEmptyFrame(.seal, &state)
+        } else if idle >= options.heartbeatMilliseconds {
+            writeEmptyFrame(.heartbeat, &state)
+        }
+    }
+
+    private func writeEmptyFrame(_ flags: FrameHeader.Flags, _ state: inout Writing) {
+        state.writer.beginEmptyFrame(flags, at: state.writer.reached, durable: durableLSN, wall: clock.wall())
+        if push(&state) { state.wantsSync = true }
+    }
+
+    /// Syncs what has been written when that is asked for or due. No lock is held that a writer needs.
+    ///
+    /// - Returns: In how many nanoseconds the next step is due.
+    private func sync(isForced: Bool) -> Int64 {
+        let now = clock.elapsed()
+        // What to sync, or in how many nanoseconds something will be due.
+        let task = writing.withLock { state -> (file: (any File)?, mark: LSN, segment: UInt32, due: Int64) in
+            let segment = state.writer.segment
+            guard self.state != .failed, let since = state.unsyncedSince else {
+                let isUnsealed = state.writer.watermark < state.writer.reached
+                let limit = isUnsealed ? options.sealMilliseconds : options.heartbeatMilliseconds
+                return (nil, .zero, segment, max(limit * Self.nanoseconds - (now - state.lastWrite), 0))
+            }
+            let due = since + options.intervalMilliseconds * Self.nanoseconds - now
+            let isDue = isForced || state.wantsSync || due <= 0 || state.unsyncedBytes > options.unsyncedBytesMax / 2
+            guard isDue else { return (nil, .zero, segment, due) }
+            state.wantsSync = false
+            state.syncingSince = since
+            state.syncingBytes = state.unsyncedBytes
+            state.unsyncedSince = nil
+            state.unsyncedBytes = 0
+            return (state.writer.file, state.writer.reached, segment, 0)
+        }
+        guard let file = task.file else { return task.due }
+        do {
+            try file.sync()
+        } catch {
+            fail(error, file: FileName.segmentName(task.segment), canBeFull: false)
+            return -1
+        }
+        publishDurable(task.mark)
+        return 0
+    }
+
+    private func publishDurable(_ mark: LSN) {
+        precondition(mark >= durableLSN, "durable goes backwards")
+        durableWord.store(mark.rawValue, ordering: .releasing)
+        let now = clock.elapsed()
+        writing.withLock { state in
+            state.syncingSince = nil
+            state.syncingBytes = 0
+            publishInterval(state, now)
+        }
+    }
+
+    // MARK: Segments
+
+    /// Ends the segment and begins the next. The old one is on the medium before the new one has its name.
+    private func changeSegment(_ state: inout Writing, _ syncing: inout Syncing) -> Bool {
+        let old = state.writer.file
+        do {
+            try old.sync()
+        } catch {
+            fail(error, file: FileName.segmentName(state.writer.segment), canBeFull: false)
+            return false
+        }
+        durableWord.store(state.writer.reached.rawValue, ordering: .releasing)
+        state.unsyncedSince = nil
+        state.unsyncedBytes = 0
+        let header = SegmentHeader(
+            number: state.writer.segment + 1, directory: directory, epoch: epoch, previousChecksum: state.writer.checksum,
+            firstLSN: LSN(rawValue: state.writer.reached.rawValue + 1), previousLSN: state.writer.reached, salt: options.random(),
+            ceiling: buffer.ceiling, wall: clock.wall())
+        let name = FileName.segmentName(header.number)
+        do {
+            try syncing.segments.prepare(header.number)
+        } catch {
+            fail(error, file: name, canBeFull: true)
+            return false
+        }
+        do {
+            state.writer.change(to: try syncing.segments.create(header), header)
+            try old.close()
+        } catch {
+            fail(error, file: name, canBeFull: false)
+            return false
+        }
+        return true
+    }
+
+    private func prepareSpare(_ syncing: inout Syncing) {
+        let next = writing.withLock { $0.writer.segment + 1 }
+        // Without room for it the next change of segments tries again, and reports it.
+        try? syncing.segments.prepare(next)
+    }
+
+    // MARK: Snapshots and closing
+
+    /// Makes everything staged so far durable, and begins a new segment if this one holds records.
+    ///
+    /// - Returns: Where the log stands: every later record is in the new segment.
+    func cut() throws(PersistenceError) -> LSN {
+        let before = durableLSN
+        let reached = syncing.withLock { syncing -> LSN? in
+            guard state == .ok, !syncing.isClosed else { return nil }
+            return writing.withLock { state -> LSN? in
+                writeAll(&state, &syncing)
+                guard self.state == .ok else { return nil }
+                if state.writer.hasRecords, !changeSegment(&state, &syncing) { return nil }
+                return state.writer.reached
+            }
+        }
+        if durableLSN > before { notify() }
+        guard let reached else { throw .logFailed(condition) }
+        return reached
+    }
+
+    /// Returns when everything up to `lsn`, which has been staged, is on the medium.
+    func makeDurable(through lsn: LSN) throws(PersistenceError) {
+        if durableLSN < lsn {
+            isWanted.store(true, ordering: .releasing)
+            _ = step()
+        }
+        guard durableLSN >= lsn else { throw .logFailed(condition) }
+    }
+
+    /// Writes and syncs everything that is staged, then a frame that says so. Nothing can be written afterwards.
+    ///
+    /// - Throws: `logFailed` when the log could not be completed; it is closed all the same.
+    func close() throws(PersistenceError) {
+        buffer.refuse()
+        let before = durableLSN
+        let isClean = syncing.withLock { syncing -> Bool in
+            guard !syncing.isClosed else { return true }
+            syncing.isClosed = true
+            writing.withLock { state in writeAll(&state, &syncing) }
+            _ = sync(isForced: true)
+            let isWhole = state == .ok && durableLSN == writtenLSN
+            if isWhole {
+                writing.withLock { state in writeEmptyFrame(.clean, &state) }
+                _ = sync(isForced: true)
+            }
+            syncing.segments.discardSpare()
+            writing.withLock { state in
+                do throws(SystemError) {
+                    try state.writer.file.close()
+                } catch {
+                    fail(error, file: FileName.segmentName(state.writer.segment), canBeFull: false)
+                }
+            }
+            return isWhole && state == .ok
+        }
+        if durableLSN > before { notify() }
+        guard isClean else { throw .logFailed(condition) }
+        enter(.closed, error: nil, file: condition.file)
+        notify()
+    }
+
+    // MARK: Errors
+
+    /// Reports an error of a file that publication depends on.
+    func report(_ error: SystemError, file: String) {
+        fail(error, file: file, canBeFull: false)
+    }
+
+    private func fail(_ error: SystemError, file: String, canBeFull: Bool) {
+        let target: LogState = canBeFull && error.isOutOfSpace ? .full : .failed
+        guard target.rawValue > state.rawValue else { return }
+        buffer.refuse()
+        enter(target, error: error, file: file)
+        notify()
+    }
+
+    private func endFull() {
+        guard state == .full else { return }
+        enter(.ok, error: nil, file: condition.file)
+        buffer.accept()
+        notify()
+    }
+
+    private func enter(_ state: LogState, error: SystemError?, file: String) {
+        let now = clock.wall()
+        conditionBox.withLock { condition in
+            condition = LogCondition(state: state, error: error, file: file, since: now)
+            stateWord.store(state.rawValue, ordering: .releasing)
+        }
+    }
+}
