@@ -32,9 +32,14 @@ struct OutputFormat: ParsableArguments {
         return String(decoding: data, as: UTF8.self) + "\n"
     }
 
+    /// RFC 3339, to the millisecond.
     static func time(_ milliseconds: Milliseconds) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1_000)
-            .formatted(.iso8601.time(includingFractionalSeconds: true))
+        // The seconds alone are exact as a floating-point number; the thousandths are written from the integer.
+        // A server may say anything: what is no year of four digits is shown as the nearest that is.
+        let shown = min(max(milliseconds, 0), 253_402_300_799_999)
+        let (seconds, rest) = shown.quotientAndRemainder(dividingBy: 1_000)
+        let whole = Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601).dropLast()
+        return "\(whole).\(String(rest + 1_000).dropFirst())Z"
     }
 }
 

@@ -91,8 +91,7 @@ package struct Setting: Sendable {
             trade: "Faster ends sooner and delays the log's syncs, and so durable writes, on the same disk."),
         Setting(
             "connections-max", .count(\.server.connectionsMax, in: 1...1_000_000),
-            meaning: "How many connections may be open; further ones are closed at once. Lowered to what the limit on open "
-                + "files allows.",
+            meaning: "How many connections may be open; further ones are closed at once.",
             trade: "Every connection costs a little memory, more while its requests and replies are under way."),
         Setting(
             "http-idle-timeout", .seconds(\.server.httpIdleSeconds, in: 1...86_400, zero: "never"),
