@@ -1,0 +1,291 @@
+// The keys of one namespace in one shard in byte order. There only while the namespace is being listed.
+//
+// Holds references and the first eight bytes of each key, and compares keys where the entries lie. Leaves of up to 126 cells
+// come from the shard's slab; the directory over them is a plain array, since a shard has few thousand leaves.
+//
+// A leaf:
+//
+//     0  zero: what keeps a stale reference to this memory from being taken for an entry   u64
+//     8  how many                                                                         u16
+//    16  the first eight bytes of the keys, big-endian, short ones padded with zeros   126 x u64
+//  1024  references                                                                    126 x u32
+//
+// Unsafe, and sound because a leaf is memory that the slab gave and nobody else has, cells are checked against its count, and
+// every reference is taken out before the entry that it stands for is freed. Every call is made under the shard's lock.
+
+import LarderBytes
+import LarderPlatform
+
+/// A sorted sequence of references to entries.
+@safe final class OrderedIndex {
+    static let leafCapacity = 126
+    private static let leafBytes = 1_536
+
+    private struct LeafPlace {
+        var head: UInt64
+        var leaf: Reference
+    }
+
+    /// In order; `head` is that of the leaf's first key.
+    private var directory: [LeafPlace] = []
+    private let arena: PageArena
+    private(set) var count = 0
+
+    init(arena: PageArena) { self.arena = arena }
+
+    /// A place in the order. Holds until the next change.
+    struct Position: Equatable {
+        fileprivate var leaf: Int
+        fileprivate var cell: Int
+    }
+
+    // MARK: Finding
+
+    /// The first key after `key`, or `key` itself when `inclusive`.
+    func position(from key: RawSpan, inclusive: Bool) -> Position {
+        let place = lowerBound(key)
+        if !inclusive, let reference = self[place], entry(reference).key.hasSameBytes(as: key) { return after(place) }
+        return place
+    }
+
+    /// The reference at a position; nil at the end.
+    subscript(position: Position) -> Reference? {
+        guard position.leaf < directory.count else { return nil }
+        return leaf(position.leaf).reference(position.cell)
+    }
+
+    func after(_ position: Position) -> Position {
+        if position.cell + 1 < leaf(position.leaf).count { return Position(leaf: position.leaf, cell: position.cell + 1) }
+        return Position(leaf: position.leaf + 1, cell: 0)
+    }
+
+    /// The first key that is not before `key`.
+    private func lowerBound(_ key: RawSpan) -> Position {
+        let head = Self.head(key)
+        // The last leaf whose first key is not after `key` is where it is or belongs.
+        var low = 0
+        var high = directory.count
+        while low < high {
+            let middle = (low + high) / 2
+            if isOrdered(directory[middle].head, leaf(middle), 0, notAfter: head, key) { low = middle + 1 } else { high = middle }
+        }
+        let found = max(low - 1, 0)
+        guard found < directory.count else { return Position(leaf: 0, cell: 0) }
+        let cell = lowerBound(in: leaf(found), head, key)
+        return cell < leaf(found).count ? Position(leaf: found, cell: cell) : Position(leaf: found + 1, cell: 0)
+    }
+
+    private func lowerBound(in leaf: Leaf, _ head: UInt64, _ key: RawSpan) -> Int {
+        var low = 0
+        var high = leaf.count
+        while low < high {
+            let middle = (low + high) / 2
+            if compare(leaf.head(middle), leaf, middle, to: head, key) < 0 { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private func isOrdered(_ cellHead: UInt64, _ leaf: Leaf, _ cell: Int, notAfter head: UInt64, _ key: RawSpan) -> Bool {
+        compare(cellHead, leaf, cell, to: head, key) <= 0
+    }
+
+    /// Looks at the entry only when the heads do not tell.
+    private func compare(_ cellHead: UInt64, _ leaf: Leaf, _ cell: Int, to head: UInt64, _ key: RawSpan) -> Int {
+        if cellHead != head { return cellHead < head ? -1 : 1 }
+        return entry(leaf.reference(cell)).key.compare(to: key)
+    }
+
+    private static func head(_ key: RawSpan) -> UInt64 {
+        if key.byteCount >= 8 { return key.littleEndian(at: 0, as: UInt64.self).byteSwapped }
+        var head: UInt64 = 0
+        for position in 0..<key.byteCount { head |= UInt64(key.byte(at: position)) << UInt64(56 - position * 8) }
+        return head
+    }
+
+    // MARK: Changing
+
+    /// Adds a reference, unless its key is there already; then the reference replaces the one that was.
+    ///
+    /// - Returns: false when there is no memory; nothing has changed then.
+    func insert(_ reference: Reference, _ slab: inout Slab) -> Bool {
+        let key = entry(reference).key
+        let head = Self.head(key)
+        var place = lowerBound(key)
+        if let present = self[place], entry(present).key.hasSameBytes(as: key) {
+            leaf(place.leaf).setReference(place.cell, reference)
+            return true
+        }
+        if directory.isEmpty {
+            guard let first = newLeaf(&slab) else { return false }
+            directory.append(LeafPlace(head: head, leaf: first))
+        } else if place.cell == 0 && place.leaf > 0 {
+            // Between two leaves: the end of the former has as good a right to it, and is where ascending keys go.
+            place = Position(leaf: place.leaf - 1, cell: leaf(place.leaf - 1).count)
+        }
+        if leaf(place.leaf).count == Self.leafCapacity {
+            guard split(place.leaf, at: place.cell, &slab) else { return false }
+            let kept = leaf(place.leaf).count
+            if place.cell > kept { place = Position(leaf: place.leaf + 1, cell: place.cell - kept) }
+            // An ascending key found its leaf full and gets the new one to itself.
+            if place.cell == Self.leafCapacity { place = Position(leaf: place.leaf + 1, cell: 0) }
+        }
+        leaf(place.leaf).insert(head, reference, at: place.cell)
+        if place.cell == 0 { directory[place.leaf].head = head }
+        count += 1
+        return true
+    }
+
+    /// Puts another reference to the same key in the place of one.
+    func replace(_ reference: Reference, with replacement: Reference) {
+        let place = lowerBound(entry(reference).key)
+        if self[place] == reference { leaf(place.leaf).setReference(place.cell, replacement) }
+    }
+
+    /// Takes a reference out. One that is not there is no error: the index may be younger than the entry's death.
+    func remove(_ reference: Reference, _ slab: inout Slab) {
+        let place = lowerBound(entry(reference).key)
+        guard self[place] == reference else { return }
+        let leaf = leaf(place.leaf)
+        leaf.remove(at: place.cell)
+        count -= 1
+        if leaf.count == 0 {
+            slab.free(directory[place.leaf].leaf, Self.leafBytes)
+            directory.remove(at: place.leaf)
+            return
+        }
+        if place.cell == 0 { directory[place.leaf].head = leaf.head(0) }
+        mergeWithNext(place.leaf, &slab)
+        if place.leaf > 0 { mergeWithNext(place.leaf - 1, &slab) }
+    }
+
+    /// Gives up to `leavesMax` leaves back.
+    ///
+    /// - Returns: Whether there are more. The index is of no use until there are none.
+    func removeLeaves(_ leavesMax: Int, _ slab: inout Slab) -> Bool {
+        for _ in 0..<leavesMax {
+            guard let last = directory.popLast() else { break }
+            slab.free(last.leaf, Self.leafBytes)
+        }
+        count = 0
+        return !directory.isEmpty
+    }
+
+    // MARK: Leaves
+
+    /// Makes room in a full leaf by moving its upper half to a new one behind it. A leaf that is appended to stays
+    /// full: keys that arrive in order fill their leaves.
+    private func split(_ index: Int, at cell: Int, _ slab: inout Slab) -> Bool {
+        guard let reference = newLeaf(&slab) else { return false }
+        let source = leaf(index)
+        let kept = cell == Self.leafCapacity ? Self.leafCapacity : Self.leafCapacity / 2
+        directory.insert(LeafPlace(head: 0, leaf: reference), at: index + 1)
+        source.move(from: kept, to: leaf(index + 1))
+        if kept < Self.leafCapacity { directory[index + 1].head = leaf(index + 1).head(0) }
+        return true
+    }
+
+    /// Joins a leaf with the one behind it when both are small, so that deletions leave no trail of nearly empty leaves.
+    private func mergeWithNext(_ index: Int, _ slab: inout Slab) {
+        guard index + 1 < directory.count else { return }
+        let (left, right) = (leaf(index), leaf(index + 1))
+        guard left.count + right.count <= Self.leafCapacity / 2 else { return }
+        right.move(from: 0, to: left)
+        slab.free(directory[index + 1].leaf, Self.leafBytes)
+        directory.remove(at: index + 1)
+    }
+
+    private func newLeaf(_ slab: inout Slab) -> Reference? {
+        guard let reference = slab.allocate(Self.leafBytes) else { return nil }
+        unsafe Leaf(arena.address(reference)).initialize()
+        return reference
+    }
+
+    private func leaf(_ index: Int) -> Leaf { unsafe Leaf(arena.address(directory[index].leaf)) }
+
+    private func entry(_ reference: Reference) -> Entry { unsafe Entry(arena.address(reference)) }
+
+    /// A view of a leaf where it lies.
+    @safe private struct Leaf {
+        private static let countOffset = 8
+        private static let headsOffset = 16
+        private static let referencesOffset = 1_024
+        private let base: UnsafeMutableRawPointer
+
+        init(_ base: UnsafeMutableRawPointer) { unsafe self.base = base }
+
+        func initialize() { unsafe base.initializeMemory(as: UInt64.self, repeating: 0, count: 2) }
+
+        var count: Int { Int(unsafe base.load(fromByteOffset: Self.countOffset, as: UInt16.self)) }
+
+        private func setCount(_ count: Int) {
+            unsafe base.storeBytes(of: UInt16(count), toByteOffset: Self.countOffset, as: UInt16.self)
+        }
+
+        private func headAddress(_ cell: Int) -> UnsafeMutableRawPointer { unsafe base + Self.headsOffset + cell * 8 }
+        private func referenceAddress(_ cell: Int) -> UnsafeMutableRawPointer { unsafe base + Self.referencesOffset + cell * 4 }
+
+        func head(_ cell: Int) -> UInt64 {
+            precondition(cell >= 0 && cell < count, "no such cell")
+            return unsafe headAddress(cell).load(as: UInt64.self)
+        }
+
+        func reference(_ cell: Int) -> Reference {
+            precondition(cell >= 0 && cell < count, "no such cell")
+            return unsafe referenceAddress(cell).load(as: Reference.self)
+        }
+
+        func setReference(_ cell: Int, _ reference: Reference) {
+            precondition(cell >= 0 && cell < count, "no such cell")
+            unsafe referenceAddress(cell).storeBytes(of: reference, as: Reference.self)
+        }
+
+        func insert(_ head: UInt64, _ reference: Reference, at cell: Int) {
+            let count = count
+            precondition(cell >= 0 && cell <= count && count < OrderedIndex.leafCapacity, "no room in the leaf")
+            unsafe headAddress(cell + 1).copyMemory(from: headAddress(cell), byteCount: (count - cell) * 8)
+            unsafe referenceAddress(cell + 1).copyMemory(from: referenceAddress(cell), byteCount: (count - cell) * 4)
+            unsafe headAddress(cell).storeBytes(of: head, as: UInt64.self)
+            unsafe referenceAddress(cell).storeBytes(of: reference, as: Reference.self)
+            setCount(count + 1)
+        }
+
+        func remove(at cell: Int) {
+            let rest = count - cell - 1
+            precondition(cell >= 0 && rest >= 0, "no such cell")
+            unsafe headAddress(cell).copyMemory(from: headAddress(cell + 1), byteCount: rest * 8)
+            unsafe referenceAddress(cell).copyMemory(from: referenceAddress(cell + 1), byteCount: rest * 4)
+            setCount(count - 1)
+        }
+
+        /// Moves the cells from `cell` on to the end of another leaf.
+        func move(from cell: Int, to target: Leaf) {
+            let (moved, there) = (count - cell, target.count)
+            precondition(cell >= 0 && moved >= 0 && there + moved <= OrderedIndex.leafCapacity, "no room in the leaf")
+            unsafe target.headAddress(there).copyMemory(from: headAddress(cell), byteCount: moved * 8)
+            unsafe target.referenceAddress(there).copyMemory(from: referenceAddress(cell), byteCount: moved * 4)
+            target.setCount(there + moved)
+            setCount(cell)
+        }
+    }
+
+    // MARK: Invariants
+
+    /// Asserts that all keys are in order, that heads are theirs, and that all are counted. O(keys).
+    func checkInvariants() {
+        var found = 0
+        var last: Reference?
+        for index in directory.indices {
+            let leaf = leaf(index)
+            precondition(leaf.count > 0, "an empty leaf was kept")
+            precondition(directory[index].head == leaf.head(0), "the directory has another head")
+            for cell in 0..<leaf.count {
+                let reference = leaf.reference(cell)
+                precondition(leaf.head(cell) == Self.head(entry(reference).key), "a head of another key")
+                if let last { precondition(entry(last).key.compare(to: entry(reference).key) < 0, "out of order") }
+                last = reference
+            }
+            found += leaf.count
+        }
+        precondition(found == count, "keys are miscounted")
+    }
+}
