@@ -80,7 +80,7 @@ let package = Package(
         .testTarget(
             name: "LarderProgramTests",
             dependencies: [
-                "LarderProgram", "LarderServer", "LarderWire", "LarderBytes", "LarderPlatform",
+                "LarderProgram", "LarderServer", "LarderPersistence", "LarderWire", "LarderBytes", "LarderPlatform",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: testSettings),

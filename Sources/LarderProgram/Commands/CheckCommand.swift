@@ -1,0 +1,115 @@
+// `larder check DIR`: whether a start would find everything that a data directory should hold.
+//
+// Changes nothing. Reads with the same code as a start.
+
+import ArgumentParser
+import LarderPersistence
+import LarderPlatform
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Read a data directory whole, and say whether it is sound. No server may be using it.",
+        discussion: "Exit status: 0 sound; 1 damaged; 2 could not be read.")
+
+    @Argument(help: "The data directory.") var directory: String
+    @OptionGroup var format: OutputFormat
+
+    func run() throws {
+        let output = CheckOutput(of: directory)
+        try format.write(output)
+        throw ExitCode(output.verdict.status)
+    }
+}
+
+/// What a check found.
+struct CheckOutput: Printable, Equatable {
+    enum Verdict: String, Encodable {
+        case sound
+        case damaged
+        case unreadable
+
+        var status: Int32 {
+            switch self {
+            case .sound: 0
+            case .damaged: 1
+            case .unreadable: 2
+            }
+        }
+    }
+
+    struct Snapshot: Encodable, Equatable {
+        let number: UInt32
+        let entries: UInt64
+        /// Left out for one that is whole.
+        let damage: String?
+    }
+
+    let directory: String
+    private(set) var verdict: Verdict
+    /// Why a start would be refused; left out when it would not.
+    private(set) var refusal: String?
+    private(set) var usedPreviousManifest = false
+    private(set) var snapshots: [Snapshot] = []
+    private(set) var snapshotUsed: UInt32?
+    private(set) var recordsReplayed = 0
+    /// What a start would set aside of the log: writes that were under way when the server ended, and never answered as
+    /// durable. No damage.
+    private(set) var bytesCut = 0
+    private(set) var stoppedInOrder = false
+
+    init(of path: String) {
+        directory = path
+        verdict = .unreadable
+        do throws(SystemError) {
+            let files = try DirectoryFileSystem(path: path, creating: false)
+            take(DirectoryCheck(directory: files, threads: Thread.processorCount))
+        } catch {
+            refusal = "\(error)"
+        }
+    }
+
+    private mutating func take(_ check: DirectoryCheck) {
+        refusal = check.refusal?.description
+        usedPreviousManifest = check.usedPreviousManifest
+        snapshots = check.snapshots.map { snapshot in
+            Snapshot(
+                number: snapshot.number, entries: snapshot.entries,
+                damage: snapshot.damage.map { "\($0.file) at byte \($0.offset): \($0.reason)" })
+        }
+        if let report = check.report {
+            snapshotUsed = report.snapshot
+            recordsReplayed = report.recordsReplayed
+            bytesCut = report.bytesCut
+            stoppedInOrder = report.wasClean
+        }
+        verdict = check.isSound ? .sound : check.refusal.map(Self.verdict) ?? .damaged
+    }
+
+    /// Whether a refusal speaks of damage, or only says that nobody could look.
+    static func verdict(_ refusal: PersistenceError) -> Verdict {
+        switch refusal {
+        // What the check says of an empty directory: there is nothing to judge.
+        case .fileMissing(file: "MANIFEST"): .unreadable
+        case .system, .locked, .directoryNotEmpty, .newerFormat, .unknownFeatures, .notOpen, .logFailed, .cancelled:
+            .unreadable
+        case .manifestMissing, .manifestDamaged, .foreignFile, .fileMissing, .segmentDamaged, .logDamaged, .recordDamaged,
+            .snapshotsDamaged, .logEndsBeforeSnapshot:
+            .damaged
+        }
+    }
+
+    var text: String {
+        var lines = ["\(directory): \(verdict.rawValue)"]
+        if let refusal { lines.append("a start would be refused: \(refusal)") }
+        if usedPreviousManifest { lines.append("MANIFEST is damaged; MANIFEST.prev stands in for it") }
+        for snapshot in snapshots {
+            lines.append("snapshot \(snapshot.number): \(snapshot.damage ?? "\(snapshot.entries) entries, whole")")
+        }
+        if refusal == nil, verdict != .unreadable {
+            lines.append("log: \(recordsReplayed) records, \(stoppedInOrder ? "stopped in order" : "not stopped in order")")
+        }
+        if bytesCut > 0 { lines.append("log: \(bytesCut) bytes at the end were under way and will be set aside") }
+        return lines.map { $0 + "\n" }.joined()
+    }
+}

@@ -1,0 +1,48 @@
+import Foundation
+import LarderPersistence
+import LarderPlatform
+import Testing
+
+@testable import LarderProgram
+
+@Suite("Check") struct CheckTests {
+    private func withDirectory(_ files: [String: String], _ body: (CheckOutput) throws -> Void) throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("larder-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        for (name, text) in files { try Data(text.utf8).write(to: directory.appendingPathComponent(name)) }
+        try body(CheckOutput(of: directory.path))
+    }
+
+    @Test func `a directory that is not there could not be read, and is not made`() {
+        let output = CheckOutput(of: "/nowhere/at/all")
+        #expect(output.verdict == .unreadable)
+        #expect(output.verdict.status == 2)
+        #expect(output.text.contains("No such file"))
+    }
+
+    @Test func `a damaged manifest is damage`() throws {
+        try withDirectory(["MANIFEST": "nonsense\n", "LOCK": ""]) { output in
+            #expect(output.verdict == .damaged)
+            #expect(output.verdict.status == 1)
+            #expect(output.refusal != nil)
+        }
+    }
+
+    @Test func `a log without its manifest is damage`() throws {
+        try withDirectory(["wal-0000000001": "", "LOCK": ""]) { output in #expect(output.verdict == .damaged) }
+    }
+
+    @Test func `an empty directory has nothing to judge`() throws {
+        try withDirectory([:]) { output in #expect(output.verdict == .unreadable) }
+    }
+
+    @Test func `a directory in use could not be read`() {
+        #expect(CheckOutput.verdict(.locked(owner: "1")) == .unreadable)
+        #expect(CheckOutput.verdict(.newerFormat(file: "MANIFEST", major: 9, known: 1)) == .unreadable)
+    }
+
+    @Test func `the verdict is in the JSON`() {
+        #expect(OutputFormat.encode(CheckOutput(of: "/nowhere")).contains(#""verdict" : "unreadable""#))
+    }
+}
