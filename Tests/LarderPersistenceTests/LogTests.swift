@@ -1,0 +1,222 @@
+import LarderBytes
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import LarderSimulation
+import Synchronization
+import Testing
+
+@Suite("Write-ahead log") struct LogTests {
+    @Test func `what was synced is there after a power cut`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        let last = rig.set("b", "2")
+        rig.sync()
+        #expect(rig.store.log.durableLSN == last)
+        for seed in 0..<20 as Range<UInt64> {
+            let (next, report) = try Rig.start(rig.files.afterPowerCut(seed: seed), history: rig.history)
+            #expect(report.reached == last)
+            #expect(next.matchesHistory(report))
+        }
+    }
+
+    @Test func `a worker writes without the log's thread, and its bytes survive the process`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let last = rig.set("a", "1")
+        #expect(rig.store.log.writeIfIdle())
+        #expect(rig.store.log.writtenLSN == last)
+        #expect(try rig.store.log.durableLSN < #require(last))
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(report.recordsReplayed == 1)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `with nobody waiting, the sync comes with the interval`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let last = rig.set("a", "1")
+        rig.store.log.writeIfIdle()
+        let due = rig.store.log.step()
+        #expect(due == 100_000_000)
+        rig.clock.advance(milliseconds: 99)
+        _ = rig.store.log.step()
+        #expect(try rig.store.log.durableLSN < #require(last))
+        rig.clock.advance(milliseconds: 1)
+        _ = rig.store.log.step()
+        #expect(rig.store.log.durableLSN == last)
+    }
+
+    @Test func `interval replies wait for the medium once the oldest unsynced byte is older than the bound`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let first = rig.set("a", "1")
+        rig.store.log.writeIfIdle()
+        #expect(rig.store.log.intervalLSN == first)
+        rig.clock.advance(milliseconds: 1_001)
+        let second = rig.set("b", "2")
+        rig.store.log.writeIfIdle()
+        #expect(rig.store.log.writtenLSN == second)
+        #expect(rig.store.log.intervalLSN == first)
+        _ = rig.store.log.step()
+        #expect(rig.store.log.intervalLSN == second)
+    }
+
+    @Test func `interval replies wait for the medium while too many bytes are unsynced`() throws {
+        var options = Rig.options()
+        options.unsyncedBytesMax = 1_000
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
+        let first = rig.set("a", "1")
+        rig.store.log.writeIfIdle()
+        rig.set("b", String(repeating: "x", count: 1_000))
+        rig.store.log.writeIfIdle()
+        #expect(rig.store.log.intervalLSN == first)
+    }
+
+    @Test func `an idle log is sealed once, and says the time every minute`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        let before = rig.store.log.bytesWritten
+        rig.idle(milliseconds: 50)
+        #expect(rig.store.log.bytesWritten == before + FrameHeader.byteCount)
+        rig.idle(milliseconds: 1_000)
+        #expect(rig.store.log.bytesWritten == before + FrameHeader.byteCount)
+        rig.idle(milliseconds: 60_000)
+        #expect(rig.store.log.bytesWritten == before + 2 * FrameHeader.byteCount)
+        let wall = rig.clock.wall()
+        let (_, report) = try Rig.start(rig.files.copy(), clock: ManualClock(wall: wall - 1_000))
+        #expect(report.newestWall == wall)
+        #expect(report.clockBehindMilliseconds == 1_000)
+    }
+
+    @Test func `a full segment is followed by another, and both are replayed`() throws {
+        let options = Rig.options(segmentBytes: 8_192)
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
+        for index in 0..<40 {
+            rig.set("key\(index)", String(repeating: "v", count: 500))
+            rig.sync()
+        }
+        #expect(try rig.files.list().filter { $0.hasPrefix("wal-") }.count > 4)
+        let (next, report) = try Rig.start(rig.files.afterPowerCut(seed: 3), history: rig.history, options: options)
+        #expect(report.recordsReplayed == 40)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `a record larger than a segment gets one of its own`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: Rig.options(segmentBytes: 8_192))
+        rig.set("small", "1")
+        rig.sync()
+        rig.set("large", String(repeating: "v", count: 100_000))
+        rig.sync()
+        rig.set("after", "2")
+        rig.sync()
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(report.recordsReplayed == 3)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `short writes are continued where they stopped`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.files.setFault { $0.call == .write ? .short(7) : nil }
+        for index in 0..<10 { rig.set("key\(index)", "value") }
+        rig.sync()
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(report.recordsReplayed == 10)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `a full disk refuses writes, loses nothing, and heals when there is room`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        rig.files.setFault { $0.call == .write ? .error(SystemError.noSpace) : nil }
+        let second = rig.set("b", "2")
+        rig.sync()
+        #expect(rig.store.log.state == .full)
+        #expect(rig.store.log.condition.error?.number == SystemError.noSpace)
+        #expect(rig.set("c", "3") == nil)
+        rig.files.setFault(nil)
+        let due = rig.store.log.step()
+        #expect(due >= 0)
+        rig.sync()
+        #expect(rig.store.log.state == .ok)
+        #expect(rig.store.log.durableLSN == second)
+        #expect(rig.set("d", "4") != nil)
+        rig.sync()
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(report.recordsReplayed == 3)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `a disk that is full when a segment ends refuses writes until there is room`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: Rig.options(segmentBytes: 8_192))
+        rig.files.setFault { $0.call == .allocate ? .error(SystemError.noSpace) : nil }
+        var refused = false
+        for index in 0..<20 where !refused {
+            refused = rig.set("key\(index)", String(repeating: "v", count: 500)) == nil
+            rig.sync()
+        }
+        #expect(refused)
+        #expect(rig.store.log.state == .full)
+        rig.files.setFault(nil)
+        rig.sync()
+        #expect(rig.store.log.state == .ok)
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(report.reached == rig.history.last)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `after a sync that failed nothing more is acknowledged, though later syncs say they succeeded`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let first = rig.set("a", "1")
+        rig.sync()
+        let fails = Mutex(true)
+        rig.files.setFault { occurrence in
+            guard occurrence.call == .sync else { return nil }
+            return fails.withLock { fails in
+                defer { fails = false }
+                return fails ? .lie(SystemError.inputOutput) : nil
+            }
+        }
+        rig.set("b", "2")
+        rig.sync()
+        rig.sync()
+        let condition = rig.store.log.condition
+        #expect(condition.state == .failed)
+        #expect(condition.error?.number == SystemError.inputOutput)
+        #expect(condition.file == FileName.segmentName(1))
+        #expect(condition.since == rig.clock.wall())
+        #expect(rig.store.log.durableLSN == first)
+        #expect(rig.set("c", "3") == nil)
+        #expect(throws: PersistenceError.self) { try rig.store.close() }
+    }
+
+    @Test func `a start reads what is on the medium, not what the cache shows after a lie`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let first = rig.set("a", "1")
+        rig.sync()
+        rig.files.setFault { $0.call == .sync ? .lie(SystemError.inputOutput) : nil }
+        rig.set("b", "2")
+        rig.sync()
+        rig.files.setFault(nil)
+        #expect(throws: PersistenceError.self) { try rig.store.close() }
+        let (next, report) = try Rig.start(rig.files, history: rig.history)
+        #expect(report.reached == first)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `the observer hears of an advance and of a failure`() throws {
+        final class Counter: Sendable {
+            let calls = Atomic<Int>(0)
+        }
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let counter = Counter()
+        rig.store.log.setObserver { counter.calls.wrappingAdd(1, ordering: .relaxed) }
+        rig.set("a", "1")
+        rig.sync()
+        let advanced = counter.calls.load(ordering: .relaxed)
+        #expect(advanced >= 2)
+        rig.files.setFault { _ in .error(SystemError.inputOutput) }
+        rig.set("b", "2")
+        rig.sync()
+        #expect(counter.calls.load(ordering: .relaxed) > advanced)
+    }
+}

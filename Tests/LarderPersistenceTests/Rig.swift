@@ -1,0 +1,122 @@
+// A server's persistence without the server: one thread, a simulated disk, a clock that is moved, and a history of all writes.
+
+import LarderBytes
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import LarderSimulation
+import Synchronization
+
+/// Everything that was written, so that the state at any LSN can be told.
+final class History: Sendable {
+    private let changes = Mutex<[(lsn: LSN, change: ModelChange)]>([])
+
+    func note(_ change: ModelChange, at lsn: LSN) { changes.withLock { $0.append((lsn, change)) } }
+
+    /// The content after all writes up to `lsn`.
+    func content(through lsn: LSN) -> ModelContent {
+        changes.withLock { changes in
+            var content = ModelContent()
+            for (at, change) in changes where at <= lsn { content.apply(change, at: at) }
+            return content
+        }
+    }
+
+    var lsns: [LSN] { changes.withLock { $0.map(\.lsn) } }
+    var last: LSN { lsns.max() ?? .zero }
+
+    /// Forgets what a crash has undone.
+    func forget(after lsn: LSN) { changes.withLock { $0.removeAll { $0.lsn > lsn } } }
+}
+
+/// One life of a server on a directory.
+final class Rig: Sendable {
+    let files: MemoryFileSystem
+    let clock: ManualClock
+    let history: History
+    let state = ModelState()
+    let buffer = LogBuffer(bytesMax: 1 << 20)
+    let store: DurableStore
+    let namespace = NamespaceTable().default
+
+    static func options(segmentBytes: Int = 64 << 10, seed: UInt64 = 1) -> PersistenceOptions {
+        var options = PersistenceOptions()
+        options.segmentBytes = segmentBytes
+        options.snapshotBytesPerSecond = 0
+        options.loadThreads = 1
+        options.owner = "pid 1\n"
+        let generator = Mutex(SeededGenerator(seed: seed))
+        options.random = { generator.withLock { $0.next() } }
+        return options
+    }
+
+    init(
+        _ files: MemoryFileSystem, clock: ManualClock = ManualClock(), history: History = History(),
+        options: PersistenceOptions = Rig.options()
+    ) throws {
+        self.files = files
+        self.clock = clock
+        self.history = history
+        store = try DurableStore(directory: files, clock: clock, state: state, buffer: buffer, options: options)
+    }
+
+    /// A life that has recovered.
+    static func start(
+        _ files: MemoryFileSystem, clock: ManualClock = ManualClock(), history: History = History(),
+        options: PersistenceOptions = Rig.options()
+    ) throws -> (Rig, RecoveryReport) {
+        let rig = try Rig(files, clock: clock, history: history, options: options)
+        return (rig, try rig.store.recover())
+    }
+
+    /// Stages a write and applies it; nil when the log takes none.
+    @discardableResult
+    func write(_ change: ModelChange) -> LSN? {
+        let answer: LogAnswer
+        switch change {
+        case .set(let key, let value, let deadline):
+            answer = append(LogRecord(
+                .set, namespace: 0, deadline: deadline, key: key.utf8.span.bytes, metadata: RawSpan(), value: value.span.bytes))
+        case .remove(let key):
+            answer = append(LogRecord(
+                .remove, namespace: 0, key: key.utf8.span.bytes, metadata: RawSpan(), value: RawSpan()))
+        case .deadline(let key, let deadline):
+            answer = append(LogRecord(
+                .deadline, namespace: 0, deadline: deadline, key: key.utf8.span.bytes, metadata: RawSpan(), value: RawSpan()))
+        case .flush:
+            answer = append(LogRecord(
+                .namespaceFlush, namespace: 0, key: RawSpan(), metadata: RawSpan(), value: RawSpan()))
+        }
+        guard answer.outcome == .appended else { return nil }
+        state.apply(change, at: answer.lsn)
+        history.note(change, at: answer.lsn)
+        return answer.lsn
+    }
+
+    private func append(_ record: borrowing LogRecord) -> LogAnswer {
+        buffer.append(record, body: record.bodyChecksum, namespace: namespace, flushLSN: .zero, now: clock.wall())
+    }
+
+    @discardableResult
+    func set(_ key: String, _ value: String, deadline: Deadline = .never) -> LSN? {
+        write(.set(key, Array(value.utf8), deadline))
+    }
+
+    /// Writes and syncs what is staged.
+    func sync() {
+        store.log.kick()
+        _ = store.log.step()
+    }
+
+    /// Lets `milliseconds` pass with nothing to do, as the log's own thread would see it.
+    func idle(milliseconds: Milliseconds) {
+        clock.advance(milliseconds: milliseconds)
+        _ = store.log.step()
+        _ = store.log.step()
+    }
+
+    /// Whether the state is that of the history at the LSN that recovery reached.
+    func matchesHistory(_ report: RecoveryReport) -> Bool {
+        state.current.alive == history.content(through: report.reached).alive
+    }
+}
