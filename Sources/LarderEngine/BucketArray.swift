@@ -12,7 +12,7 @@ import CLarderIntrinsics
 /// An array of buckets. A handle: who copies it copies no bucket, and it is freed by `release`.
 @safe struct BucketArray {
     static let cellsPerBucket = 12
-    private static let bucketBytes = 64
+    static let bucketBytes = 64
     private static let tagOffset = 48
     private static let overflowOffset = 60
     private static let cellMask: UInt32 = 0xFFF
@@ -21,7 +21,7 @@ import CLarderIntrinsics
 
     private let base: UnsafeMutableRawPointer
     let buckets: Int
-    private let reference: Reference
+    let reference: Reference
     private let units: Int
     /// Buckets from here on are not clean yet.
     private var cleared = 0
@@ -78,8 +78,6 @@ import CLarderIntrinsics
     @inline(__always) private func address(_ bucket: Int) -> UnsafeMutableRawPointer {
         unsafe base + bucket &* Self.bucketBytes
     }
-
-    @inline(__always) func prefetch(_ bucket: Int) { unsafe larder_prefetch(address(bucket)) }
 
     /// Bit i: cell i has this tag.
     @inline(__always) func matches(_ bucket: Int, _ tag: UInt8) -> UInt32 {

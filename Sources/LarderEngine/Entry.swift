@@ -202,6 +202,14 @@ struct EntryShape {
         copy(value, to: offset)
     }
 
+    /// Lengthens the value by bytes for which the slot has room.
+    func extendValue(_ suffix: RawSpan) {
+        copy(suffix, to: byteCount)
+        let word = header &+ UInt64(suffix.byteCount)
+        precondition(valueBytes &+ suffix.byteCount <= Self.valueBytesMax, "does not fit the header")
+        unsafe base.storeBytes(of: word, toByteOffset: 8, as: UInt64.self)
+    }
+
     @inline(__always) private func copy(_ bytes: RawSpan, to offset: Int) {
         unsafe bytes.withUnsafeBytes { source in
             guard let address = source.baseAddress, source.count > 0 else { return }

@@ -10,6 +10,7 @@
 
 import CLarderIntrinsics
 import LarderBytes
+import Synchronization
 
 /// A hash as a table sees it: its place in the table's order, and eight other bits.
 struct TablePosition: Equatable {
@@ -44,6 +45,8 @@ struct TableHasher {
 
 /// References to entries by hash. Every call is made under the shard's lock.
 @safe struct HashTable: ~Copyable {
+    /// Which table to prefetch from, in one word for those who do not hold the lock: where its buckets are, and how many.
+    let hint = Atomic<UInt64>(0)
     /// What is looked up, and where all is inserted that lies below `boundary`.
     private var table: BucketArray
     /// The smaller or larger table that is on its way out, while `isMoving`.
@@ -75,6 +78,7 @@ struct TableHasher {
         self.hasher = hasher
         table = first
         old = .none
+        publishHint(table)
     }
 
     /// Where an entry belongs.
@@ -90,22 +94,6 @@ struct TableHasher {
     var count: Int { table.count &+ old.count }
 
     // MARK: Looking up
-
-    /// Asks the processor for the bucket of `position`.
-    @inline(__always) func prefetchBucket(_ position: TablePosition) {
-        let array = isInOld(position) ? old : table
-        array.prefetch(array.home(position.order))
-    }
-
-    /// Asks the processor for the first entry that may be the one.
-    @inline(__always) func prefetchEntry(_ position: TablePosition) {
-        let array = isInOld(position) ? old : table
-        let bucket = array.home(position.order)
-        let matches = array.matches(bucket, position.tag)
-        if matches != 0 {
-            unsafe larder_prefetch(address(array.reference(bucket, matches.trailingZeroBitCount)))
-        }
-    }
 
     /// The place of the entry with this key, or nil.
     @inline(__always)
@@ -233,9 +221,14 @@ struct TableHasher {
 
     private mutating func finishMoving() {
         table.clear(upTo: table.buckets)
+        publishHint(table)
         old.release(arena)
         old = .none
         isMoving = false
+    }
+
+    private func publishHint(_ array: BucketArray) {
+        hint.store(UInt64(array.reference) << 32 | UInt64(array.buckets), ordering: .relaxed)
     }
 
     /// An entry is needed to know its hash, and is most likely not in the cache: ask for a dozen at once.

@@ -23,7 +23,7 @@
 
     init(arena: PageArena, shard: Int) {
         self.arena = arena
-        label = UInt32(shard + 1) << 16
+        label = Self.label(shard: shard)
         unsafe base = arena.base
         unsafe partial = .allocate(capacity: classes.count)
         unsafe partial.initialize(repeating: 0, count: classes.count)
@@ -95,10 +95,16 @@
         var next: Reference
     }
 
+    /// Below the shard's label: the class of a page, or one of these.
     private enum Owner {
         static let run: UInt32 = 0x8000
         static let runStart: UInt32 = 0x4000
     }
+
+    private static func label(shard: Int) -> UInt32 { UInt32(shard + 1) << 16 }
+
+    /// What a shard writes for its hash tables: no entries there.
+    static func tableLabel(shard: Int) -> UInt32 { label(shard: shard) | Owner.run }
 
     private static let nextFreeOffset = 8
 

@@ -1,0 +1,277 @@
+// The whole surface of the engine: hashes a key once, locks its shard, and lets the shard do it.
+//
+// No I/O, no clock, no threads of its own: every call says what time it is, and any thread may call.
+//
+// Unsafe, and sound because the shards lie in one block of memory that lives as long as the store, a shard's number is a
+// hash's upper bits and so in range, and everything but its lock and its hint is touched only between `lock` and `unlock`.
+
+import CLarderIntrinsics
+import LarderBytes
+import LarderPlatform
+import Synchronization
+
+/// Entries in memory, by namespace and key.
+///
+/// An entry is alive until its deadline, and until its namespace is flushed; nobody sees it after that, whether or not its
+/// memory has been given back yet.
+@safe package final class Store: @unchecked Sendable {
+    /// Values longer than this are refused.
+    package let valueBytesMax: Int
+    package let namespaces: NamespaceTable
+    package let log: LogBuffer
+    let shardCount: Int
+    let arena: PageArena
+    let hasher: TableHasher
+    private let shards: UnsafeMutableRawPointer
+
+    /// How many flushes and drops there were; every shard sweeps once after each.
+    let flushes = Atomic<UInt64>(0)
+    /// The shard that maintenance goes on with.
+    let maintained = Atomic<Int>(0)
+
+    /// Two cache lines: processors fetch them in pairs.
+    private static let shardAlignment = 128
+    private static let shardBytes = (MemoryLayout<Shard>.size + shardAlignment - 1) / shardAlignment * shardAlignment
+
+    /// - Parameter log: Where writes are staged and get their LSNs.
+    package init(
+        configuration: StoreConfiguration, log: LogBuffer, namespaces: NamespaceTable = NamespaceTable()
+    ) {
+        let count = configuration.shardCount
+        precondition(count > 0 && count & (count - 1) == 0 && count <= 4_096, "not a number of shards")
+        precondition((0...Entry.valueBytesMax).contains(configuration.valueBytesMax), "values would not fit an entry")
+        guard let arena = PageArena(bytesMax: configuration.memoryBytesMax, largePages: configuration.largePages) else {
+            preconditionFailure("the kernel grants no addresses")
+        }
+        self.arena = arena
+        self.log = log
+        self.namespaces = namespaces
+        shardCount = count
+        valueBytesMax = configuration.valueBytesMax
+        hasher = TableHasher(secrets: configuration.secrets, shardBits: UInt64(count.trailingZeroBitCount))
+        unsafe shards = .allocate(byteCount: Self.shardBytes * count, alignment: Self.shardAlignment)
+        for index in 0..<count {
+            guard let shard = Shard(arena: arena, index: index, hasher: hasher) else {
+                preconditionFailure("less memory than \(count) shards need")
+            }
+            unsafe self.shard(index).initialize(to: shard)
+        }
+    }
+
+    deinit {
+        for index in 0..<shardCount { unsafe shard(index).deinitialize(count: 1) }
+        unsafe shards.deallocate()
+    }
+
+    // MARK: Shards
+
+    /// The shard with this number. Hold its lock.
+    @inline(__always) func shard(_ index: Int) -> UnsafeMutablePointer<Shard> {
+        unsafe (shards + index &* Self.shardBytes).assumingMemoryBound(to: Shard.self)
+    }
+
+    @inline(__always) private func shard(_ hash: KeyHash) -> UnsafeMutablePointer<Shard> {
+        // A shift by all 64 bits is none; with one shard the mask makes the number 0.
+        let index = Int(truncatingIfNeeded: hash.value &>> (64 &- hasher.shardBits)) & (shardCount &- 1)
+        return unsafe shard(index)
+    }
+
+    @inline(__always) private func position(_ hash: KeyHash) -> TablePosition {
+        TablePosition(hash, shardBits: hasher.shardBits)
+    }
+
+    /// Which shard a hash falls to.
+    func shardIndex(_ hash: KeyHash) -> Int {
+        Int(truncatingIfNeeded: hash.value &>> (64 &- hasher.shardBits)) & (shardCount &- 1)
+    }
+
+    // MARK: Hashing and prefetching
+
+    /// The hash that every other call about this key wants.
+    package func hash(_ namespace: Namespace, _ key: RawSpan) -> KeyHash {
+        hasher.secrets.hash(key, namespaceSlot: namespace.slot)
+    }
+
+    /// Asks the processor for the key's bucket. Nothing else happens, whatever the hash.
+    package func prefetch(_ hash: KeyHash) {
+        unsafe larder_prefetch(bucket(hash))
+    }
+
+    /// Asks the processor for the entry that is probably the key's; worth it some time after `prefetch`.
+    package func prefetchEntry(_ hash: KeyHash) {
+        unsafe larder_prefetch_match(bucket(hash), position(hash).tag, arena.base)
+    }
+
+    /// Where the bucket is or was a moment ago, without the lock. One word holds both the place and the length of a table, and
+    /// the arena's addresses stay mapped, so there is memory at this address, though its contents may be anything.
+    @inline(__always) private func bucket(_ hash: KeyHash) -> UnsafeMutableRawPointer {
+        let hint = unsafe shard(hash).pointee.table.hint.load(ordering: .relaxed)
+        let bucket = position(hash).order.multipliedFullWidth(by: hint & 0xFFFF_FFFF).high
+        return unsafe arena.address(Reference(truncatingIfNeeded: hint >> 32)) + Int(bucket) &* BucketArray.bucketBytes
+    }
+
+    // MARK: Reading
+
+    /// Calls `found` with the live entry of `key`, if there is one, where it lies.
+    ///
+    /// - Parameter hash: `hash(namespace, key)`.
+    /// - Parameter found: Is called with the shard locked: copies what it needs and calls nothing of the store.
+    /// - Returns: Whether there was one, and the write that the answer depends on.
+    @inlinable package func read(
+        _ namespace: Namespace, key: RawSpan, hash: KeyHash, now: Milliseconds, _ found: (borrowing EntryView) -> Void
+    ) -> ReadResult {
+        let lookup = lockAndFind(namespace, key, hash, now)
+        if lookup.result.hit { found(lookup.view) }
+        unlock(hash)
+        return lookup.result
+    }
+
+    /// What a read found. Its pointers hold while the shard is locked.
+    @safe @frozen @usableFromInline struct Lookup {
+        @usableFromInline let result: ReadResult
+        private let deadline: Deadline
+        private let metadata: UnsafeRawBufferPointer
+        private let value: UnsafeRawBufferPointer
+
+        init(miss lsn: LSN) {
+            result = ReadResult(hit: false, lsn: lsn)
+            deadline = .never
+            unsafe metadata = UnsafeRawBufferPointer(start: nil, count: 0)
+            unsafe value = UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+
+        init(_ entry: Entry) {
+            result = ReadResult(hit: true, lsn: entry.lsn)
+            deadline = entry.deadline
+            unsafe metadata = entry.metadata.withUnsafeBytes { unsafe $0 }
+            unsafe value = entry.value.withUnsafeBytes { unsafe $0 }
+        }
+
+        @usableFromInline var view: EntryView {
+            @_lifetime(borrow self)
+            get {
+                let view = EntryView(
+                    value: unsafe RawSpan(_unsafeBytes: value), metadata: unsafe RawSpan(_unsafeBytes: metadata),
+                    lsn: result.lsn, deadline: deadline)
+                return unsafe _overrideLifetime(view, borrowing: self)
+            }
+        }
+    }
+
+    /// Leaves the shard locked.
+    @usableFromInline
+    func lockAndFind(_ namespace: Namespace, _ key: RawSpan, _ hash: KeyHash, _ now: Milliseconds) -> Lookup {
+        let shard = unsafe shard(hash)
+        unsafe shard.pointee.lock.lock()
+        return unsafe shard.pointee.lookUp(position(hash), key, namespace, now)
+    }
+
+    @usableFromInline func unlock(_ hash: KeyHash) { unsafe shard(hash).pointee.lock.unlock() }
+
+    // MARK: Writing
+
+    /// Stores `value` under `key` if `condition` holds, replacing any earlier entry.
+    ///
+    /// The value becomes visible and its record is staged under the same lock, so readers and the log agree on the order of
+    /// writes to one key. A lifetime that has passed already removes what was there.
+    ///
+    /// - Parameter metadata: Well-formed items (see `Metadata`), the content type among them; or nothing.
+    /// - Complexity: O(key + value) bytes copied twice, to the log and to the entry; O(1) expected probes.
+    package func put(
+        _ namespace: Namespace, key: RawSpan, hash: KeyHash, value: RawSpan, metadata: RawSpan = RawSpan(),
+        lifetime: LifetimeChange = .unlimited, condition: WriteCondition = .none, now: Milliseconds
+    ) -> WriteResult {
+        guard value.byteCount <= valueBytesMax else { return WriteResult(.valueTooLarge, lsn: .zero) }
+        Self.check(key)
+        precondition(metadata.byteCount <= Metadata.bytesMax, "more metadata than an entry holds")
+        let context = WriteContext(namespace, position(hash), now, log)
+        var body = Checksum()
+        if context.isLogged {
+            // The long part of the record's checksum, before anything is locked.
+            body = LogRecord(.set, namespace: 0, key: key, metadata: metadata, value: value).bodyChecksum
+        }
+        let shard = unsafe shard(hash)
+        unsafe shard.pointee.lock.lock()
+        defer { unsafe shard.pointee.lock.unlock() }
+        return unsafe shard.pointee.put(context, key, value, metadata, body, lifetime, condition)
+    }
+
+    /// Removes the entry of `key` if `condition` holds. What is not there is not logged either.
+    package func remove(
+        _ namespace: Namespace, key: RawSpan, hash: KeyHash, condition: WriteCondition = .none, now: Milliseconds
+    ) -> WriteResult {
+        Self.check(key)
+        let context = WriteContext(namespace, position(hash), now, log)
+        let shard = unsafe shard(hash)
+        unsafe shard.pointee.lock.lock()
+        defer { unsafe shard.pointee.lock.unlock() }
+        return unsafe shard.pointee.remove(context, key, condition)
+    }
+
+    /// Gives the entry of `key` another deadline, and so another version, if `condition` holds.
+    package func setDeadline(
+        _ namespace: Namespace, key: RawSpan, hash: KeyHash, lifetime: LifetimeChange,
+        condition: WriteCondition = .none, now: Milliseconds
+    ) -> WriteResult {
+        Self.check(key)
+        let context = WriteContext(namespace, position(hash), now, log)
+        let shard = unsafe shard(hash)
+        unsafe shard.pointee.lock.lock()
+        defer { unsafe shard.pointee.lock.unlock() }
+        return unsafe shard.pointee.setDeadline(context, key, lifetime, condition)
+    }
+
+    /// Adds `delta` to the decimal integer under `key`; what is not there counts as 0. The sum is in the result.
+    ///
+    /// - Parameter lifetime: Of a counter that is new; one that is there keeps its deadline.
+    package func increment(
+        _ namespace: Namespace, key: RawSpan, hash: KeyHash, delta: Int64, lifetime: LifetimeChange = .unlimited,
+        now: Milliseconds
+    ) -> WriteResult {
+        Self.check(key)
+        let context = WriteContext(namespace, position(hash), now, log)
+        let shard = unsafe shard(hash)
+        unsafe shard.pointee.lock.lock()
+        defer { unsafe shard.pointee.lock.unlock() }
+        return unsafe shard.pointee.increment(context, key, by: delta, lifetime)
+    }
+
+    /// Appends to the value under `key`; what is not there counts as empty. The bytes of the whole are in the result.
+    ///
+    /// - Parameter lifetime: Of a value that is new; one that is there keeps its deadline.
+    /// - Complexity: O(whole value), some of it with the shard locked.
+    package func append(
+        _ namespace: Namespace, key: RawSpan, hash: KeyHash, value: RawSpan, lifetime: LifetimeChange = .unlimited,
+        now: Milliseconds
+    ) -> WriteResult {
+        guard value.byteCount <= valueBytesMax else { return WriteResult(.valueTooLarge, lsn: .zero) }
+        Self.check(key)
+        let context = WriteContext(namespace, position(hash), now, log)
+        let shard = unsafe shard(hash)
+        unsafe shard.pointee.lock.lock()
+        defer { unsafe shard.pointee.lock.unlock() }
+        return unsafe shard.pointee.append(context, key, value, lifetime, valueBytesMax: valueBytesMax)
+    }
+
+    /// Which keys are legal is the namespace's rule; this is what an entry can hold.
+    @inline(__always) private static func check(_ key: RawSpan) {
+        precondition(key.byteCount > 0 && key.byteCount <= Entry.keyBytesMax, "not a key")
+    }
+}
+
+extension Shard {
+    /// The live entry with this key, or what its absence depends on.
+    @inline(__always) fileprivate func lookUp(
+        _ position: TablePosition, _ key: RawSpan, _ namespace: Namespace, _ now: Milliseconds
+    ) -> Store.Lookup {
+        let flushLSN = namespace.flushLSN
+        guard namespace.state == .ready, let found = find(position, key, namespaceSlot: namespace.slot) else {
+            return Store.Lookup(miss: missLSN(flushLSN: flushLSN))
+        }
+        if found.entry.lsn <= flushLSN { return Store.Lookup(miss: missLSN(flushLSN: flushLSN)) }
+        if found.entry.deadline.isDue(now) {
+            return Store.Lookup(miss: max(missLSN(flushLSN: flushLSN), found.entry.lsn))
+        }
+        return Store.Lookup(found.entry)
+    }
+}
