@@ -195,7 +195,7 @@ package struct HTTPDecoder: Sendable {
         _ requestBytes: Int, _ bodyBytes: Int, _ input: inout ByteBuffer, _ position: inout Int, _ command: inout Command
     ) -> DecodeStep {
         let body = ByteRange(start: position + bodyStart, count: bodyBytes)
-        if command.operation == .put {
+        if command.operation == .put, command.failure == nil {
             command.value = body
         } else if command.operation == .namespaceCreate, command.failure == nil {
             do throws(Failure) { try HTTPCreation.read(body, &command, &input) } catch { command.failure = error }
