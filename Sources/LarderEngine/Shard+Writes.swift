@@ -265,7 +265,10 @@ extension Shard {
         return WriteResult(.updated, lsn: answer.lsn, version: answer.lsn.rawValue, deadline: deadline)
     }
 
-    private mutating func setDeadline(
+    /// Puts a deadline into place that the log has accepted.
+    ///
+    /// - Parameter prepared: Memory for the entry with room for a deadline, if it has none.
+    mutating func setDeadline(
         _ found: Found, _ prepared: Prepared?, _ key: RawSpan, _ position: TablePosition, _ deadline: Deadline, _ lsn: LSN
     ) {
         let entry = found.entry

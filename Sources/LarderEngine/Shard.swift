@@ -33,6 +33,7 @@ struct Shard: ~Copyable {
     var sweep = SweepState()
     var expiredTotal = 0
 
+    let arena: PageArena
     /// What this shard calls itself towards the arena, for runs that are not the slab's.
     private let tableOwner: UInt32
 
@@ -40,6 +41,7 @@ struct Shard: ~Copyable {
         tableOwner = Slab.tableLabel(shard: index)
         guard let table = HashTable(arena: arena, hasher: hasher, owner: tableOwner) else { return nil }
         self.table = table
+        self.arena = arena
         slab = Slab(arena: arena, shard: index)
     }
 

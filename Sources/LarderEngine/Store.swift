@@ -26,6 +26,8 @@ import Synchronization
 
     /// How many flushes and drops there were; every shard sweeps once after each.
     let flushes = Atomic<UInt64>(0)
+    /// How many records recovery could not apply.
+    let notApplied = Atomic<Int>(0)
     /// The shard that maintenance goes on with.
     let maintained = Atomic<Int>(0)
 
@@ -78,6 +80,14 @@ import Synchronization
 
     @inline(__always) private func position(_ hash: KeyHash) -> TablePosition {
         TablePosition(hash, shardBits: hasher.shardBits)
+    }
+
+    /// Calls `body` with a shard, locked.
+    @inline(__always) func hold<Result>(_ index: Int, _ body: (inout Shard) -> Result) -> Result {
+        let shard = unsafe shard(index)
+        unsafe shard.pointee.lock.lock()
+        defer { unsafe shard.pointee.lock.unlock() }
+        return unsafe body(&shard.pointee)
     }
 
     /// Which shard a hash falls to.
