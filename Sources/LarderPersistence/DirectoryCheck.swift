@@ -38,7 +38,8 @@ package struct DirectoryCheck: Sendable {
             guard let manifest else { return }
             for entry in manifest.snapshots { snapshots.append(Self.check(entry, manifest, files)) }
             let recovery = Recovery(
-                files: files, manifest: manifest, progress: progress, threads: threads, syncsFirst: false)
+                files: files, manifest: manifest, isPrevious: usedPreviousManifest, progress: progress, threads: threads,
+                syncsFirst: false)
             let recovered = try recovery.run(directory.names()) { _ in }
             report = recovered.report
             log = recovered.log

@@ -71,8 +71,8 @@ package final class DurableStore: Sendable {
         // Before anything else is made, so that an interrupted first start is not taken for a directory without a manifest.
         if current.isNew { try directory.publish(current.manifest) }
         let recovery = Recovery(
-            files: directory.files, manifest: current.manifest, progress: progress, threads: options.loadThreads,
-            syncsFirst: true)
+            files: directory.files, manifest: current.manifest, isPrevious: current.usedPrevious, progress: progress,
+            threads: options.loadThreads, syncsFirst: true)
         var recovered = try recovery.run(directory.names()) { [state] record in state.apply(record) }
         if let tail = recovered.log.tail { try directory.setAside(tail, at: clock.wall()) }
         let log = try begin(&current, recovered)

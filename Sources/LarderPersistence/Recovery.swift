@@ -20,6 +20,8 @@ struct Recovered {
 struct Recovery {
     let files: any FileSystem
     let manifest: Manifest
+    /// The manifest is the one before a damaged one, so what it calls oldest may be gone by now.
+    let isPrevious: Bool
     let progress: RecoveryProgress
     let threads: Int
     /// Whether files may be synced before they are read; not when the directory is only looked at.
@@ -29,10 +31,9 @@ struct Recovery {
     /// from several threads at once, records of the log from one.
     func run(_ names: [String], _ apply: @Sendable (borrowing LogRecord) -> Void) throws(PersistenceError) -> Recovered {
         var recovered = Recovered()
-        let headers = try LogReplay.headers(
-            DataDirectory.segments(names), from: manifest.oldestSegment, files: files, directory: manifest.directory)
+        let headers = try headers(names)
         let snapshot = try choose(&recovered.report)
-        let needed = try Self.needed(headers, begin: snapshot?.entry.begin ?? .zero, manifest: manifest)
+        let needed = try needed(headers, begin: snapshot?.entry.begin ?? .zero, recovered.report.damagedSnapshots)
         try expect(needed)
         if let snapshot {
             progress.enter(.loading)
@@ -139,22 +140,30 @@ struct Recovery {
 
     // MARK: The log
 
-    /// The segments that hold what came after `begin`.
-    private static func needed(
-        _ headers: [SegmentHeader], begin: LSN, manifest: Manifest
-    ) throws(PersistenceError) -> [SegmentHeader] {
-        guard let first = headers.lastIndex(where: { $0.previousLSN <= begin }) else {
-            // None at all is right only before the first one was made.
-            if headers.isEmpty, manifest.epoch == 0 { return [] }
-            guard headers.isEmpty || manifest.snapshots.isEmpty else {
-                throw .snapshotsDamaged(
-                    manifest.snapshots.map {
-                        SnapshotDamage(file: FileName.snapshotName($0.number), offset: 0, reason: .missing)
-                    })
+    private func headers(_ names: [String]) throws(PersistenceError) -> [SegmentHeader] {
+        let numbers = DataDirectory.segments(names)
+        let oldest = isPrevious ? numbers.first { $0 >= manifest.oldestSegment } : nil
+        let headers = try LogReplay.headers(
+            numbers, from: oldest ?? manifest.oldestSegment, files: files, directory: manifest.directory)
+        // A spare is made only when the segment before it has its name, and durably.
+        let last = headers.last?.number ?? 0
+        for name in names {
+            if case .spare(let number) = FileName(name), number > last + 1 {
+                throw .fileMissing(file: FileName.segmentName(number - 1))
             }
-            throw .fileMissing(file: FileName.segmentName(manifest.oldestSegment))
         }
-        return Array(headers[first...])
+        return headers
+    }
+
+    /// The segments that hold what came after `begin`.
+    private func needed(
+        _ headers: [SegmentHeader], begin: LSN, _ damaged: [SnapshotDamage]
+    ) throws(PersistenceError) -> [SegmentHeader] {
+        if let first = headers.lastIndex(where: { $0.previousLSN <= begin }) { return Array(headers[first...]) }
+        // None at all is right only before the first one was made.
+        if headers.isEmpty, manifest.epoch == 0 { return [] }
+        if !headers.isEmpty, !damaged.isEmpty { throw .snapshotsDamaged(damaged) }
+        throw .fileMissing(file: FileName.segmentName(manifest.oldestSegment))
     }
 
     private func expect(_ headers: [SegmentHeader]) throws(PersistenceError) {

@@ -1,0 +1,380 @@
+import LarderBytes
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import LarderSimulation
+import Synchronization
+import Testing
+
+@Suite("Recovery") struct RecoveryTests {
+    /// A directory with two snapshots, log behind the newest, and a life that ended without a close.
+    private func twoSnapshots() throws -> Rig {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for round in 0..<3 {
+            for index in 0..<50 { rig.set("key\(index)", "round \(round) of \(index)") }
+            rig.sync()
+            if round < 2 { try rig.store.snapshotNow() }
+        }
+        rig.write(.remove("key7"))
+        rig.sync()
+        return rig
+    }
+
+    private func refusal(_ files: MemoryFileSystem, _ options: PersistenceOptions = Rig.options()) -> PersistenceError? {
+        do {
+            _ = try Rig.start(files, options: options)
+            return nil
+        } catch {
+            return error as? PersistenceError
+        }
+    }
+
+    // MARK: Starts and stops
+
+    @Test func `an empty directory becomes a data directory, and an orderly stop is recognised`() throws {
+        let clock = ManualClock()
+        let (rig, report) = try Rig.start(MemoryFileSystem(), clock: clock)
+        #expect(report.isNew)
+        rig.set("a", "1")
+        try rig.store.close()
+        let (next, second) = try Rig.start(rig.files, clock: clock, history: rig.history)
+        #expect(!second.isNew)
+        #expect(second.wasClean)
+        #expect(second.bytesCut == 0)
+        #expect(next.matchesHistory(second))
+        // After an orderly stop nothing can have been lost, so LSNs go on where they were.
+        #expect(next.buffer.appliedLSN.milliseconds == clock.wall())
+    }
+
+    @Test func `closing is refused nothing, twice is once, and later writes are refused`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        try rig.store.close()
+        try rig.store.close()
+        #expect(rig.set("a", "1") == nil)
+        #expect(throws: PersistenceError.notOpen) { try rig.store.snapshotNow() }
+    }
+
+    @Test func `a second opener is refused with the owner's words`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        #expect(throws: PersistenceError.locked(owner: "pid 1\n")) { try Rig(rig.files) }
+        #expect(DirectoryCheck(directory: rig.files).refusal == .locked(owner: "pid 1\n"))
+        try rig.store.close()
+        #expect(throws: Never.self) { try Rig(rig.files) }
+    }
+
+    @Test func `a directory that cannot be written is refused, and can be checked`() throws {
+        let rig = try twoSnapshots()
+        try rig.store.close()
+        rig.files.setReadOnly(true)
+        #expect(
+            refusal(rig.files) == .system(SystemError(number: SystemError.readOnly, call: "open"), file: FileName.lockName))
+        #expect(DirectoryCheck(directory: rig.files).isSound)
+    }
+
+    @Test func `somebody else's directory is left alone`() {
+        let files = MemoryFileSystem()
+        files.setContent("holiday.jpg", [1, 2, 3])
+        #expect(refusal(files) == .directoryNotEmpty(found: "holiday.jpg"))
+        #expect(files.content("MANIFEST") == nil)
+    }
+
+    // MARK: Manifest
+
+    @Test func `a missing manifest beside our files is refused`() throws {
+        let files = try twoSnapshots().files.copy()
+        try files.remove("MANIFEST")
+        #expect(refusal(files) == .manifestMissing(found: "MANIFEST.prev"))
+    }
+
+    @Test func `a damaged manifest is replaced by the one before it, and both damaged is refused`() throws {
+        let rig = try twoSnapshots()
+        let files = rig.files.copy()
+        files.flip(bit: 200, of: "MANIFEST")
+        let (next, report) = try Rig.start(files.copy(), history: rig.history)
+        #expect(report.usedPreviousManifest)
+        #expect(report.reached == rig.history.last)
+        #expect(next.matchesHistory(report))
+        files.flip(bit: 300, of: "MANIFEST.prev")
+        guard case .manifestDamaged(file: "MANIFEST", _, _)? = refusal(files) else {
+            Issue.record("not refused")
+            return
+        }
+    }
+
+    @Test func `a newer format is refused and named`() throws {
+        let files = try twoSnapshots().files.copy()
+        let text = String(decoding: files.content("MANIFEST") ?? [], as: UTF8.self)
+        files.setContent("MANIFEST", Array(text.replacing("larder-manifest 1", with: "larder-manifest 2").utf8))
+        #expect(refusal(files) == .newerFormat(file: "MANIFEST", major: 2, known: 1))
+    }
+
+    // MARK: Segments
+
+    @Test func `a missing segment is refused and named`() throws {
+        let rig = try twoSnapshots()
+        let segments = try rig.files.list().filter { $0.hasPrefix("wal-") }
+        for name in segments {
+            let files = rig.files.copy()
+            try files.remove(name)
+            let refusal = refusal(files)
+            #expect(refusal != nil, "without \(name)")
+        }
+        let first = rig.files.copy()
+        try first.remove(segments[0])
+        #expect(refusal(first) == .fileMissing(file: segments[0]))
+    }
+
+    @Test func `a torn tail is cut and set aside, and the log goes on behind it`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let first = rig.set("a", "1")
+        rig.sync()
+        rig.set("b", "2")
+        rig.store.log.writeIfIdle()
+        let files = rig.files.copy()
+        let name = FileName.segmentName(1)
+        var bytes = try #require(files.content(name))
+        let end = try #require(bytes.lastIndex { $0 != 0 })
+        bytes[end] ^= 0xFF
+        files.setContent(name, bytes)
+        let (next, report) = try Rig.start(files, clock: ManualClock(wall: 1_800_000_000_000), history: rig.history)
+        #expect(report.reached == first)
+        #expect(report.cutFile == name)
+        #expect(report.bytesCut > 0)
+        #expect(files.content("aside-1800000000000-" + name)?.count == report.bytesCut)
+        #expect(next.matchesHistory(report))
+        next.history.forget(after: report.reached)
+        next.set("c", "3")
+        next.sync()
+        let (last, second) = try Rig.start(files.copy(), history: next.history)
+        #expect(second.bytesCut == 0)
+        #expect(last.matchesHistory(second))
+    }
+
+    @Test func `a hole before something that was promised is damage, and refused`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        let promised = rig.set("b", "2")
+        rig.sync()
+        rig.idle(milliseconds: 60)
+        let files = rig.files.copy()
+        let name = FileName.segmentName(1)
+        // A bit of the first record's frame.
+        let offset = SegmentHeader.byteCount + FrameHeader.byteCount + FrameHeader.byteCount + 20
+        files.flip(bit: offset * 8, of: name)
+        guard case .logDamaged(file: name, let at, .payload, _, let durable)? = refusal(files) else {
+            Issue.record("not refused: \(String(describing: refusal(files)))")
+            return
+        }
+        #expect(at == SegmentHeader.byteCount + FrameHeader.byteCount)
+        #expect(durable == promised)
+        #expect(DirectoryCheck(directory: files).refusal != nil)
+    }
+
+    @Test(arguments: [1, 7, 4_096, 100_000, 1 << 20])
+    func `zeros behind the end are no tail`(count: Int) throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        let files = rig.files.copy()
+        let name = FileName.segmentName(1)
+        files.setContent(name, try #require(files.content(name)) + [UInt8](repeating: 0, count: count))
+        let (next, report) = try Rig.start(files, history: rig.history)
+        #expect(report.bytesCut == 0)
+        #expect(next.matchesHistory(report))
+    }
+
+    // MARK: Snapshots
+
+    @Test func `the newest snapshot and the log behind it give the whole state`() throws {
+        let rig = try twoSnapshots()
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(report.snapshot == 2)
+        #expect(report.entriesLoaded == 50)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test(arguments: ["header", "first block", "middle", "index", "footer", "end", "missing"])
+    func `a rotten newest snapshot costs nothing but the replay from the older one`(place: String) throws {
+        let rig = try twoSnapshots()
+        let files = rig.files.copy()
+        let name = FileName.snapshotName(2)
+        let count = try #require(files.content(name)).count
+        switch place {
+        case "header": files.flip(bit: 300, of: name)
+        case "first block": files.flip(bit: (SnapshotHeader.byteCount + SnapshotBlockHeader.byteCount + 3) * 8, of: name)
+        case "middle": files.flip(bit: count * 4, of: name)
+        case "index": files.flip(bit: (count - SnapshotFooter.byteCount - 10) * 8, of: name)
+        case "footer": files.flip(bit: (count - 40) * 8, of: name)
+        case "end": files.setContent(name, try #require(files.content(name)).dropLast())
+        default: try files.remove(name)
+        }
+        let (next, report) = try Rig.start(files, history: rig.history)
+        #expect(report.snapshot == 1)
+        #expect(report.damagedSnapshots.map(\.file) == [name])
+        #expect(report.reached == rig.history.last)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `with both snapshots rotten the start is refused`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for round in 0..<4 {
+            rig.set("key", "\(round)")
+            rig.sync()
+            try rig.store.snapshotNow()
+        }
+        let files = rig.files.copy()
+        files.flip(bit: 300, of: FileName.snapshotName(3))
+        files.flip(bit: 300, of: FileName.snapshotName(4))
+        guard case .snapshotsDamaged(let damaged)? = refusal(files) else {
+            Issue.record("not refused: \(String(describing: refusal(files)))")
+            return
+        }
+        #expect(damaged.map(\.file) == [FileName.snapshotName(4), FileName.snapshotName(3)])
+        #expect(damaged.allSatisfy { $0.reason == .header })
+    }
+
+    @Test func `a snapshot whose end the log does not reach is not used`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for index in 0..<50 { rig.set("key\(index)", "value") }
+        rig.sync()
+        rig.state.interruption.withLock { $0 = (20, { rig.set("key40", "during the walk") }) }
+        try rig.store.snapshotNow()
+        let files = rig.files.copy()
+        // The segment that the snapshot's end lies in loses all its frames.
+        let name = FileName.segmentName(2)
+        let header = try #require(files.content(name)).prefix(SegmentHeader.byteCount)
+        files.setContent(name, header + [UInt8](repeating: 0, count: 60_000))
+        guard case .logDamaged(file: name, _, .end, _, let promised)? = refusal(files) else {
+            Issue.record("not refused: \(String(describing: refusal(files)))")
+            return
+        }
+        #expect(promised == rig.history.last)
+    }
+
+    @Test func `writes during the walk are in the state after a restart, whichever way the walk met them`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for index in 10..<60 { rig.set("key\(index)", "value") }
+        rig.sync()
+        rig.state.interruption.withLock {
+            $0 = (20, {
+                rig.set("key12", "behind the walk")
+                rig.set("key50", "before the walk")
+                rig.write(.remove("key11"))
+                rig.write(.remove("key51"))
+                rig.set("key99", "new")
+            })
+        }
+        try rig.store.snapshotNow()
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(report.snapshot == 1)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `a flush between two walks of a snapshot leaves nothing from before it`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for index in 10..<60 { rig.set("key\(index)", "value") }
+        rig.sync()
+        rig.state.interruption.withLock {
+            $0 = (20, {
+                rig.write(.flush)
+                rig.set("key30", "after the flush")
+            })
+        }
+        try rig.store.snapshotNow()
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(Array(next.state.current.alive.keys) == ["key30"])
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `two generations are kept, and the log from the older one on`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for round in 0..<5 {
+            rig.set("key", "\(round)")
+            rig.sync()
+            try rig.store.snapshotNow()
+        }
+        let names = try rig.files.list()
+        #expect(names.filter { $0.hasPrefix("snap-") } == [FileName.snapshotName(4), FileName.snapshotName(5)])
+        #expect(names.filter { $0.hasPrefix("wal-") }.count == 2)
+        let (_, report) = try Rig.start(rig.files.copy())
+        #expect(report.snapshot == 5)
+    }
+
+    @Test func `a snapshot that fails leaves the old one and a server that serves`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        rig.files.setFault { $0.name.hasPrefix("snap-") ? .error(SystemError.noSpace) : nil }
+        #expect(throws: PersistenceError.self) { try rig.store.snapshotNow() }
+        rig.files.setFault(nil)
+        #expect(rig.store.log.state == .ok)
+        #expect(rig.store.snapshotStatistics.failed == 1)
+        #expect(try rig.files.list().allSatisfy { !$0.hasSuffix(".tmp") })
+        #expect(rig.set("b", "2") != nil)
+        try rig.store.snapshotNow()
+        #expect(rig.store.snapshotStatistics.taken == 1)
+    }
+
+    @Test func `a snapshot is taken when the log has grown, or time has passed with a change`() throws {
+        var options = Rig.options()
+        options.snapshotLogBytes = 10_000
+        options.snapshotMilliseconds = 60_000
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
+        rig.store.poll()
+        #expect(rig.store.snapshotStatistics.taken == 0)
+        rig.set("a", String(repeating: "x", count: 10_000))
+        rig.sync()
+        rig.store.poll()
+        #expect(rig.store.snapshotStatistics.taken == 1)
+        rig.clock.advance(milliseconds: 60_000)
+        rig.store.poll()
+        #expect(rig.store.snapshotStatistics.taken == 1)
+        rig.set("b", "2")
+        rig.sync()
+        rig.store.poll()
+        #expect(rig.store.snapshotStatistics.taken == 2)
+    }
+
+    // MARK: Time
+
+    @Test func `an expired set hides a longer-lived value of the snapshot`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let now = rig.clock.wall()
+        rig.set("key", "lives long", deadline: Deadline.after(3_600_000, now: now))
+        rig.sync()
+        try rig.store.snapshotNow()
+        rig.set("key", "lives a second", deadline: Deadline.after(1_000, now: now))
+        rig.sync()
+        let (next, _) = try Rig.start(rig.files.copy())
+        #expect(next.state.current.alive(at: now + 5_000) == [])
+    }
+
+    @Test func `a key set for a second and prolonged to an hour is there after five seconds`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let now = rig.clock.wall()
+        rig.set("key", "value", deadline: Deadline.after(1_000, now: now))
+        rig.write(.deadline("key", Deadline.after(3_600_000, now: now)))
+        rig.sync()
+        let (next, _) = try Rig.start(rig.files.copy(), clock: ManualClock(wall: now + 5_000))
+        #expect(next.state.current.alive(at: now + 5_000) == ["key"])
+    }
+
+    @Test func `LSNs are reserved ahead of the clock, also while nothing is written`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for _ in 0..<300 {
+            rig.clock.advance(milliseconds: 1_000)
+            rig.store.poll()
+            #expect(rig.buffer.ceiling.milliseconds - rig.clock.wall() >= 5_000)
+        }
+        #expect(rig.set("a", "1") != nil)
+    }
+
+    @Test func `a clock that jumps ahead of the ceiling only delays writes`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.clock.advance(milliseconds: 365 * 86_400_000)
+        #expect(rig.set("a", "1") == nil)
+        rig.store.poll()
+        #expect(rig.set("a", "1") != nil)
+    }
+}
