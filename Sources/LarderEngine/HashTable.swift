@@ -166,7 +166,9 @@ struct TableHasher {
         if !isMoving {
             guard table.buckets > Self.bucketsMin, count * 256 < table.capacity * Self.fillMin else { return false }
             let wanted = count * 256 / Self.fillAfterShrinking / BucketArray.cellsPerBucket + 1
-            startMoving(to: max(wanted, Self.bucketsMin), owner)
+            // At most to a quarter at a time: while it moves, writes go on, one for every `bucketsMovedPerWrite` buckets of the
+            // old table, and the new one must hold what they add.
+            startMoving(to: max(wanted, table.buckets / 4, Self.bucketsMin), owner)
         }
         var rest = buckets
         while isMoving && rest > 0 {

@@ -27,7 +27,7 @@ struct NamespaceDescriptor: ~Copyable {
     @usableFromInline let flushLSN: Atomic<UInt64>
     let updatedLSN: Atomic<UInt64>
 
-    init(number: UInt32, slot: UInt16, name: RawSpan, record: NamespaceRecord) {
+    init(number: UInt32, slot: UInt16, name: RawSpan, record: NamespaceRecord, updatedLSN lsn: LSN) {
         self.number = number
         self.slot = slot
         id = record.id
@@ -38,7 +38,7 @@ struct NamespaceDescriptor: ~Copyable {
         settings = Atomic(record.settings.word)
         state = Atomic(record.state.rawValue)
         flushLSN = Atomic(record.flushLSN.rawValue)
-        updatedLSN = Atomic(record.updatedLSN.rawValue)
+        updatedLSN = Atomic(lsn.rawValue)
     }
 }
 
@@ -102,13 +102,12 @@ package struct Namespace: Equatable {
 
     func record(numbersGiven: UInt32) -> NamespaceRecord {
         NamespaceRecord(
-            id: id, state: state, settings: settings, created: created, flushLSN: flushLSN, updatedLSN: updatedLSN,
-            numbersGiven: numbersGiven)
+            id: id, state: state, settings: settings, created: created, flushLSN: flushLSN, numbersGiven: numbersGiven)
     }
 
     // MARK: Changes. The first two only under the lock of the log buffer, where appends compare; the rest under the table's.
 
-    func raiseFlushLSN(to lsn: LSN) {
+    package func raiseFlushLSN(to lsn: LSN) {
         if lsn > flushLSN { unsafe descriptor.pointee.flushLSN.store(lsn.rawValue, ordering: .releasing) }
     }
 

@@ -1,12 +1,12 @@
 // A namespace as the log and the snapshot write it: the whole state, so that any later record replaces any earlier one.
 //
-// The key of such a log record is the name; this is its value, 56 bytes, little-endian but for the id:
+// The key of such a log record is the name; this is its value, 48 bytes, little-endian but for the id:
 //
 //     0  layout, 1                     8  id, 16 bytes as a UUID prints them
 //     1  state                        24  created, Unix milliseconds
 //     2  durability                   32  LSN of the last flush
-//     3  key rule                     40  LSN of the last change of the namespace itself
-//     4  how many numbers were given  48  reserved, zero
+//     3  key rule                     40  reserved, zero
+//     4  how many numbers were given
 //
 // A reader takes the fields that it knows and ignores what follows them.
 
@@ -42,11 +42,10 @@ package struct NamespaceRecord: Equatable, Sendable {
     package var settings: NamespaceSettings
     package var created: Milliseconds
     package var flushLSN: LSN
-    package var updatedLSN: LSN
     /// How many namespace numbers the server had given when this was written, so that none is given twice.
     package var numbersGiven: UInt32
 
-    package static let byteCount = 56
+    package static let byteCount = 48
     static let layout: UInt8 = 1
 
     package func append(to buffer: inout ByteBuffer) {
@@ -59,7 +58,6 @@ package struct NamespaceRecord: Equatable, Sendable {
         buffer.append(littleEndian: id.low.byteSwapped)
         buffer.append(littleEndian: created)
         buffer.append(littleEndian: flushLSN.rawValue)
-        buffer.append(littleEndian: updatedLSN.rawValue)
         buffer.append(zeros: 8)
     }
 
@@ -78,19 +76,17 @@ package struct NamespaceRecord: Equatable, Sendable {
             low: bytes.littleEndian(at: 16, as: UInt64.self).byteSwapped)
         created = bytes.littleEndian(at: 24, as: Int64.self)
         flushLSN = LSN(rawValue: bytes.littleEndian(at: 32, as: UInt64.self))
-        updatedLSN = LSN(rawValue: bytes.littleEndian(at: 40, as: UInt64.self))
     }
 
     package init(
         id: NamespaceID, state: NamespaceState, settings: NamespaceSettings, created: Milliseconds,
-        flushLSN: LSN = .zero, updatedLSN: LSN = .zero, numbersGiven: UInt32
+        flushLSN: LSN = .zero, numbersGiven: UInt32
     ) {
         self.id = id
         self.state = state
         self.settings = settings
         self.created = created
         self.flushLSN = flushLSN
-        self.updatedLSN = updatedLSN
         self.numbersGiven = numbersGiven
     }
 }

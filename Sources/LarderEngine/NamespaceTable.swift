@@ -13,7 +13,9 @@ import LarderPlatform
 import Synchronization
 
 /// All namespaces.
-package final class NamespaceTable: Sendable {
+@safe package final class NamespaceTable: @unchecked Sendable {
+    // Safe to send: `state` is touched only by a holder of `lock`, everything else is constant or atomic.
+
     /// How many there can be at a time, those that are being deleted included.
     package static let countMax = 4_096
 
@@ -23,15 +25,19 @@ package final class NamespaceTable: Sendable {
     package let lock = Lock()
     private let version = Atomic<UInt64>(0)
     private let index: Atomic<UInt>
-    private let state: Guarded
+    private var state = Guarded()
+    /// The handles by slot, or zero. As immortal as the descriptors, for the sake of who looks something up meanwhile.
+    private let slots: UnsafeMutablePointer<Atomic<UInt>>
 
     /// What only a holder of `lock` touches.
-    @safe private final class Guarded: @unchecked Sendable {
+    private struct Guarded {
         /// In the order of their numbers, which is the order of creation.
         var all: [Namespace] = []
         var numbersGiven: UInt32 = 1
         var slotsGiven: UInt16 = 1
         var slotsFree: [UInt16] = []
+        /// Dropped namespaces, and which sweep will have removed the last of their entries.
+        var dropped: [(namespace: Namespace, sweep: UInt64)] = []
     }
 
     package init(settings: NamespaceSettings = NamespaceSettings(), created: Milliseconds = 0) {
@@ -41,9 +47,11 @@ package final class NamespaceTable: Sendable {
         `default` = unsafe Namespace(
             NamespaceDescriptor(
                 number: 0, slot: 0, name: RawSpan(_unsafeStart: name.utf8Start, byteCount: name.utf8CodeUnitCount),
-                record: record))
+                record: record, updatedLSN: .zero))
+        unsafe slots = .allocate(capacity: Self.countMax)
+        for slot in 0..<Self.countMax { unsafe (slots + slot).initialize(to: Atomic(0)) }
+        unsafe slots[0].store(`default`.bits, ordering: .relaxed)
         index = Atomic(NamespaceIndex(capacity: 64).bits)
-        state = Guarded()
         state.all.append(`default`)
         NamespaceIndex(bits: index.load(ordering: .relaxed)).insert(`default`)
     }
@@ -66,6 +74,24 @@ package final class NamespaceTable: Sendable {
     /// A dropped namespace gives up its name at once.
     package func find(name: RawSpan) -> Namespace? {
         find(hash: NamespaceIndex.hash(name)) { $0.state != .deleting && $0.name.hasSameBytes(as: name) }
+    }
+
+    /// The namespace that has this slot, dropped or not.
+    func find(slot: UInt16) -> Namespace? {
+        precondition(Int(slot) < Self.countMax, "no such slot")
+        let bits = unsafe slots[Int(slot)].load(ordering: .acquiring)
+        return bits == 0 ? nil : Namespace(bits: bits)
+    }
+
+    /// Whether this may be the name of a namespace: 1 to 255 bytes of `a-z 0-9 -`.
+    package static func isLegalName(_ name: RawSpan) -> Bool {
+        guard name.byteCount > 0 && name.byteCount <= 255 else { return false }
+        for position in 0..<name.byteCount {
+            let byte = name.byte(at: position)
+            let isLetter = byte &- UInt8(ascii: "a") < 26
+            guard isLetter || byte &- UInt8(ascii: "0") < 10 || byte == UInt8(ascii: "-") else { return false }
+        }
+        return true
     }
 
     /// All of them, oldest first, those that are being deleted included.
@@ -121,9 +147,11 @@ package final class NamespaceTable: Sendable {
     /// Makes a namespace that can be found from now on.
     ///
     /// - Returns: nil when there are as many as there can be.
-    package func insert(number: UInt32, name: RawSpan, record: NamespaceRecord) -> Namespace? {
+    package func insert(number: UInt32, name: RawSpan, record: NamespaceRecord, updatedLSN: LSN = .zero) -> Namespace? {
         guard let slot = takeSlot() else { return nil }
-        let namespace = Namespace(NamespaceDescriptor(number: number, slot: slot, name: name, record: record))
+        let namespace = Namespace(
+            NamespaceDescriptor(number: number, slot: slot, name: name, record: record, updatedLSN: updatedLSN))
+        unsafe slots[Int(slot)].store(namespace.bits, ordering: .releasing)
         let place = state.all.firstIndex { $0.number > number } ?? state.all.count
         state.all.insert(namespace, at: place)
         if number >= state.numbersGiven { state.numbersGiven = number == .max ? .max : number + 1 }
@@ -138,8 +166,20 @@ package final class NamespaceTable: Sendable {
         state.all.remove(at: place)
         namespace.markGone()
         change { rebuild() }
+        unsafe slots[Int(namespace.slot)].store(0, ordering: .releasing)
         state.slotsFree.append(namespace.slot)
     }
+
+    /// Notes that a namespace is to be forgotten after so many sweeps.
+    func noteDropped(_ namespace: Namespace, sweep: UInt64) { state.dropped.append((namespace, sweep)) }
+
+    /// Forgets the dropped namespaces that were swept.
+    func removeDropped(swept: UInt64) {
+        for dropped in state.dropped where dropped.sweep <= swept { remove(dropped.namespace) }
+        state.dropped.removeAll { $0.sweep <= swept }
+    }
+
+    var hasDropped: Bool { !state.dropped.isEmpty }
 
     private var hasSlot: Bool { !state.slotsFree.isEmpty || Int(state.slotsGiven) < Self.countMax }
 

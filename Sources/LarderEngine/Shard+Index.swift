@@ -1,8 +1,126 @@
-// The ordered indexes' side of a shard's writes. Namespaces that were never listed have none, and cost nothing here.
+// The ordered indexes' side of a shard: hearing of every change, being built, being read.
+
+import LarderBytes
+import LarderPlatform
+
+/// Whether an index can be read.
+package enum ListingReadiness: Equatable, Sendable {
+    case ready
+    /// There is more to do first.
+    case building
+    /// There is no memory for it.
+    case outOfMemory
+}
 
 extension Shard {
-    mutating func indexInsert(_ reference: Reference, _ entry: Entry) {}
-    mutating func indexReplace(_ reference: Reference, with replacement: Reference, _ entry: Entry) {}
-    mutating func indexRemove(_ reference: Reference, _ entry: Entry) {}
-    mutating func indexDrop(namespaceSlot: UInt16) {}
+    // MARK: Hearing of changes. Namespaces that were never listed have no index, and cost one test.
+
+    mutating func indexInsert(_ reference: Reference, _ entry: Entry) {
+        guard !indexes.isEmpty, let listed = indexes[entry.namespaceSlot] else { return }
+        // An index that lacks a key is of no use: without memory for it, it goes, and the next listing begins another.
+        if !listed.index.insert(reference, &slab) { indexes.remove(entry.namespaceSlot) }
+    }
+
+    mutating func indexReplace(_ reference: Reference, with replacement: Reference, _ entry: Entry) {
+        guard !indexes.isEmpty, let listed = indexes[entry.namespaceSlot] else { return }
+        listed.index.replace(reference, with: replacement)
+    }
+
+    mutating func indexRemove(_ reference: Reference, _ entry: Entry) {
+        guard !indexes.isEmpty, let listed = indexes[entry.namespaceSlot] else { return }
+        listed.index.remove(reference, &slab)
+    }
+
+    /// The namespace was flushed.
+    mutating func indexDrop(namespaceSlot: UInt16) {
+        if !indexes.isEmpty { indexes.empty(namespaceSlot, arena: arena) }
+    }
+
+    // MARK: Building
+
+    /// Makes the namespace's index, or goes on making it, as far as `work` allows.
+    ///
+    /// - Parameter work: How many entries may be looked at; less what was, on return.
+    mutating func prepareIndex(_ namespace: Namespace, now: Milliseconds, work: inout Int) -> ListingReadiness {
+        let slot = namespace.slot
+        let flushLSN = namespace.flushLSN
+        notice(namespace, flushLSN: flushLSN)
+        let listed = indexes[slot] ?? indexes.make(slot, arena: arena, now: now)
+        listed.lastListed = now
+        var references: [Reference] = []
+        while !listed.isComplete && work > 0 {
+            references.removeAll(keepingCapacity: true)
+            let goesOn = table.scan(&listed.cursor) { reference, _ in
+                let entry = table.entry(reference)
+                if entry.namespaceSlot == slot && entry.lsn > flushLSN { references.append(reference) }
+            }
+            table.prefetchScan(listed.cursor)
+            for reference in references where !listed.index.insert(reference, &slab) {
+                indexes.remove(slot)
+                return .outOfMemory
+            }
+            work -= Self.workPerBucket + references.count
+            listed.isComplete = !goesOn
+        }
+        return listed.isComplete ? .ready : .building
+    }
+
+    private static var workPerBucket: Int { 8 }
+
+    /// Discards indexes that nobody has read since `time`, and gives some of the memory of discarded ones back.
+    ///
+    /// - Returns: Whether there is more to give back.
+    mutating func tidyIndexes(idleSince time: Milliseconds, leavesMax: Int) -> Bool {
+        if !indexes.isEmpty { indexes.removeIdle(before: time) }
+        return indexes.hasDiscarded && indexes.freeDiscarded(leavesMax: leavesMax, &slab)
+    }
+
+    // MARK: Reading
+
+    /// Copies the next items of a listing, beginning with the key at or after `listing.bound`, which moves on.
+    ///
+    /// - Returns: nil when the index has to be built first.
+    mutating func fetch(
+        _ listing: borrowing Listing, _ run: inout ListingRun, itemsMax: Int, bytesMax: Int, into scratch: inout ByteBuffer
+    ) -> Int? {
+        let flushLSN = listing.namespace.flushLSN
+        notice(listing.namespace, flushLSN: flushLSN)
+        guard let listed = indexes[listing.namespace.slot], listed.isComplete else { return nil }
+        listed.lastListed = listing.now
+        let bytesEnd = scratch.count + bytesMax
+        var items = 0
+        var place = unsafe listed.index.position(from: run.bound.span.bytes, inclusive: run.isInclusive)
+        for _ in 0..<Listing.examinedMax {
+            guard items < itemsMax, scratch.count < bytesEnd, let reference = listed.index[place] else { break }
+            let entry = table.entry(reference)
+            let key = entry.key
+            guard key.hasPrefix(listing.prefix) else {
+                run.isEnded = true
+                return items
+            }
+            guard entry.lsn > flushLSN, !entry.deadline.isDue(listing.now) else {
+                place = listed.index.after(place)
+                continue
+            }
+            items += 1
+            guard let common = listing.commonPrefix(of: key) else {
+                ListingItem.append(entry, withValue: listing.withValues, to: &scratch)
+                place = listed.index.after(place)
+                continue
+            }
+            ListingItem.append(commonPrefix: common, to: &scratch)
+            guard let next = Listing.successor(of: common) else {
+                run.isEnded = true
+                return items
+            }
+            place = unsafe listed.index.position(from: next.span.bytes, inclusive: true)
+        }
+        guard let next = listed.index[place] else {
+            run.isEnded = true
+            return items
+        }
+        run.bound = Array(table.entry(next).key)
+        run.isInclusive = true
+        return items
+    }
 }

@@ -29,6 +29,7 @@ struct Shard: ~Copyable {
     var removedLSN = LSN.zero
     var slab: Slab
     var wheel = TimingWheel()
+    var indexes = ShardIndexes()
     var namespaces = ShardNamespaces()
     var sweep = SweepState()
     var expiredTotal = 0

@@ -6,14 +6,13 @@ import Testing
     private let record = NamespaceRecord(
         id: NamespaceID(high: 0x0001_0203_0405_0607, low: 0x0809_0A0B_0C0D_0E0F), state: .deleting,
         settings: NamespaceSettings(durability: .off, keyRule: .bytes), created: 0x1122_3344,
-        flushLSN: LSN(rawValue: 0x55), updatedLSN: LSN(rawValue: 0x66), numbersGiven: 9)
+        flushLSN: LSN(rawValue: 0x55), numbersGiven: 9)
 
     private static let bytes: [UInt8] = [
         1, 2, 3, 1, 9, 0, 0, 0,
         0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F,
         0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0,
         0x55, 0, 0, 0, 0, 0, 0, 0,
-        0x66, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0,
     ]
 

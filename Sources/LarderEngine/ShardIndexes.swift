@@ -1,0 +1,67 @@
+// Which namespaces of a shard have an ordered index, and how far each has come.
+//
+// An index is made when its namespace is first listed, by a pass over the shard's table in steps; meanwhile every write goes
+// to it as well, so it is complete when the pass is. It goes when nobody has listed the namespace for a while.
+
+import LarderPlatform
+
+/// An index of a shard and what is known of it.
+final class ListedNamespace {
+    var index: OrderedIndex
+    /// Where the pass over the table goes on.
+    var cursor: UInt64 = 0
+    var isComplete = false
+    var lastListed: Milliseconds
+
+    init(arena: PageArena, now: Milliseconds) {
+        index = OrderedIndex(arena: arena)
+        lastListed = now
+    }
+}
+
+/// A shard's indexes, by the slot of the namespace. Every call is made under the shard's lock.
+struct ShardIndexes: ~Copyable {
+    private var listed: [UInt16: ListedNamespace] = [:]
+    /// Indexes that nobody needs any more, whose leaves are given back little by little.
+    private var discarded: [OrderedIndex] = []
+
+    /// Whether nothing needs to hear of any change.
+    @inline(__always) var isEmpty: Bool { listed.isEmpty }
+    var hasDiscarded: Bool { !discarded.isEmpty }
+    var count: Int { listed.count }
+
+    subscript(slot: UInt16) -> ListedNamespace? { listed[slot] }
+
+    mutating func make(_ slot: UInt16, arena: PageArena, now: Milliseconds) -> ListedNamespace {
+        let namespace = ListedNamespace(arena: arena, now: now)
+        listed[slot] = namespace
+        return namespace
+    }
+
+    mutating func remove(_ slot: UInt16) {
+        if let namespace = listed.removeValue(forKey: slot) { discarded.append(namespace.index) }
+    }
+
+    /// Forgets all keys of a namespace. What the index knows is as complete as before: of what was flushed nothing is left.
+    mutating func empty(_ slot: UInt16, arena: PageArena) {
+        guard let namespace = listed[slot], namespace.index.count > 0 else { return }
+        discarded.append(namespace.index)
+        namespace.index = OrderedIndex(arena: arena)
+    }
+
+    mutating func removeIdle(before time: Milliseconds) {
+        for (slot, namespace) in listed where namespace.lastListed < time { remove(slot) }
+    }
+
+    /// Gives some leaves of discarded indexes back.
+    ///
+    /// - Returns: Whether there are more.
+    mutating func freeDiscarded(leavesMax: Int, _ slab: inout Slab) -> Bool {
+        if let last = discarded.last, !last.removeLeaves(leavesMax, &slab) { discarded.removeLast() }
+        return hasDiscarded
+    }
+
+    func checkInvariants() {
+        for namespace in listed.values { namespace.index.checkInvariants() }
+    }
+}

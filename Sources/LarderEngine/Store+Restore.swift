@@ -1,0 +1,154 @@
+// Rebuilding the store from records of the log and entries of a snapshot, in whatever order they come.
+//
+// A record says what an entry was at its LSN; of two, the later wins, and of a record and a flush likewise. The clock has no
+// say: an expired record may have to hide an older one that is not, and a later one may prolong it. So nothing here
+// depends on when it runs, and doing it twice is doing it once.
+
+import LarderBytes
+import LarderPlatform
+import Synchronization
+
+extension Store {
+    /// Applies any record. May be called by several threads at once, before the first live write.
+    ///
+    /// Records of namespaces that are not known are passed over: either the namespace was dropped later on, or its creation
+    /// is still to come, and so is then everything that was written to it.
+    package func apply(_ record: borrowing LogRecord) {
+        switch record.operation {
+        case .set, .remove, .deadline: applyEntry(record)
+        case .namespaceCreate, .namespaceState: applyNamespace(record)
+        case .namespaceFlush: applyFlush(record)
+        case .namespaceDrop: applyDrop(record)
+        case .noop: break
+        }
+    }
+
+    /// How many records could not be applied, for lack of memory or because they exceed what an entry can hold. Unless it is
+    /// zero after the last record, entries are missing.
+    package var recordsNotApplied: Int { notApplied.load(ordering: .relaxed) }
+
+    private func noteNotApplied() { notApplied.wrappingAdd(1, ordering: .relaxed) }
+
+    // MARK: Entries
+
+    private func applyEntry(_ record: borrowing LogRecord) {
+        guard let namespace = namespaces.find(number: record.namespace), namespace.state != .deleting else { return }
+        guard record.key.byteCount > 0, record.key.byteCount <= Entry.keyBytesMax,
+            record.value.byteCount <= Entry.valueBytesMax, record.lsn > .zero
+        else { return noteNotApplied() }
+        let hash = hash(namespace, record.key)
+        let position = TablePosition(hash, shardBits: hasher.shardBits)
+        let isApplied = hold(shardIndex(hash)) { shard in shard.restore(record, namespace, position) }
+        if !isApplied { noteNotApplied() }
+    }
+
+    // MARK: Namespaces
+
+    private func applyNamespace(_ record: borrowing LogRecord) {
+        guard let state = NamespaceRecord(parsing: record.value) else { return noteNotApplied() }
+        namespaces.lock.lock()
+        defer { namespaces.lock.unlock() }
+        namespaces.noteNumbersGiven(state.numbersGiven)
+        guard let namespace = namespaces.find(number: record.namespace) else {
+            // One that is being dropped has nothing that would be missed.
+            if state.state != .deleting { makeNamespace(record, state) }
+            return
+        }
+        namespace.raiseFlushLSN(to: state.flushLSN)
+        // The settings of the default namespace are the configuration's.
+        guard namespace != namespaces.default, namespace.state != .deleting, record.lsn > namespace.updatedLSN else { return }
+        namespace.set(state.state)
+        namespace.set(state.settings)
+        namespace.set(updatedLSN: record.lsn)
+    }
+
+    private func makeNamespace(_ record: borrowing LogRecord, _ state: NamespaceRecord) {
+        guard NamespaceTable.isLegalName(record.key),
+            namespaces.insert(number: record.namespace, name: record.key, record: state, updatedLSN: record.lsn) != nil
+        else { return noteNotApplied() }
+    }
+
+    private func applyFlush(_ record: borrowing LogRecord) {
+        guard let namespace = namespaces.find(number: record.namespace) else { return }
+        namespaces.lock.lock()
+        defer { namespaces.lock.unlock() }
+        namespace.raiseFlushLSN(to: record.lsn)
+        _ = noteFlush()
+    }
+
+    private func applyDrop(_ record: borrowing LogRecord) {
+        guard let namespace = namespaces.find(number: record.namespace), namespace != namespaces.default else { return }
+        namespaces.lock.lock()
+        defer { namespaces.lock.unlock() }
+        guard namespace.state != .deleting else { return }
+        publishDrop(namespace, record.lsn)
+        namespaces.noteDropped(namespace, sweep: noteFlush())
+    }
+}
+
+extension Shard {
+    /// Applies a record of an entry.
+    ///
+    /// - Returns: false when there is no memory.
+    fileprivate mutating func restore(
+        _ record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition
+    ) -> Bool {
+        let flushLSN = namespace.flushLSN
+        notice(namespace, flushLSN: flushLSN)
+        guard record.lsn > flushLSN else { return true }
+        var found = find(position, record.key, namespaceSlot: namespace.slot)
+        if let present = found {
+            // The same record again, or an older one.
+            guard present.entry.lsn < record.lsn else { return true }
+            if present.entry.lsn <= flushLSN {
+                erase(present, position)
+                found = nil
+            }
+        }
+        switch record.operation {
+        case .set: return restoreSet(record, namespace, position, found)
+        case .deadline: return restoreDeadline(record, namespace, position, found)
+        default:
+            noteMissing(record.lsn)
+            if let found { erase(found, position) }
+            return true
+        }
+    }
+
+    private mutating func restoreSet(
+        _ record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition, _ found: Found?
+    ) -> Bool {
+        let deadline = Self.storable(record.deadline)
+        let shape = EntryShape(
+            keyBytes: record.key.byteCount, valueBytes: record.value.byteCount, metadataBytes: record.metadata.byteCount,
+            hasDeadline: !deadline.isNever)
+        guard let prepared = prepare(shape, replacing: found) else { return false }
+        place(
+            prepared, replacing: found, position, namespaceSlot: namespace.slot, lsn: record.lsn, deadline: deadline,
+            metadata: record.metadata, key: record.key, value: record.value)
+        return true
+    }
+
+    private mutating func restoreDeadline(
+        _ record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition, _ found: Found?
+    ) -> Bool {
+        guard let found else { return true }
+        let deadline = Self.storable(record.deadline)
+        var shape = found.entry.shape
+        shape.hasDeadline = true
+        var prepared: Prepared?
+        if !found.entry.hasDeadline {
+            prepared = prepareElsewhere(shape, replacing: found)
+            if prepared == nil { return false }
+        } else if !wheel.prepare(&slab) {
+            return false
+        }
+        setDeadline(found, prepared, record.key, position, deadline, record.lsn)
+        return true
+    }
+
+    /// What an entry can hold of a deadline; a record may say anything.
+    private static func storable(_ deadline: Deadline) -> Deadline {
+        deadline.isNever ? deadline : Deadline(rawValue: min(max(deadline.rawValue, 1), Deadline.latest.rawValue))
+    }
+}

@@ -1,0 +1,182 @@
+import LarderBytes
+import LarderEngine
+import LarderPlatform
+import Testing
+
+@Suite("Listing") struct StoreListingTests {
+    @Test func `keys come in byte order, page by page`() {
+        let harness = StoreHarness(shards: 8)
+        let keys = (0..<500).map { "key-\($0 * 7919 % 1_000)" }
+        for key in keys { harness.put(key, "v") }
+        for limit in [1, 7, 499, 500, 501, 1_000] { #expect(harness.list(limit: limit) == Set(keys).sorted()) }
+    }
+
+    @Test func `an empty namespace has no page`() {
+        let page = StoreHarness().page(limit: 10)
+        #expect(page.items == [])
+        #expect(page.result == ListingResult(outcome: .listed))
+    }
+
+    @Test func `the last page says that nothing follows`() {
+        let harness = StoreHarness()
+        for key in ["a", "b", "c"] { harness.put(key, "") }
+        #expect(harness.page(limit: 3).result.cursor == nil)
+        #expect(harness.page(limit: 2).result.cursor == Array("b".utf8))
+    }
+
+    @Test func `only keys with the prefix are listed, the prefix itself included`() {
+        let harness = StoreHarness()
+        for key in ["a", "ab", "abc", "abd", "ac", "b"] { harness.put(key, "") }
+        #expect(harness.list(prefix: "ab") == ["ab", "abc", "abd"])
+        #expect(harness.page(prefix: "ab", after: Array("ab".utf8), limit: 9).items == ["abc", "abd"])
+        #expect(harness.page(prefix: "ab", after: Array("a".utf8), limit: 9).items == ["ab", "abc", "abd"])
+        #expect(harness.page(prefix: "ab", after: Array("b".utf8), limit: 9).items == [])
+    }
+
+    @Test func `keys that share a part up to the delimiter are listed once`() {
+        let harness = StoreHarness(shards: 16)
+        for user in 0..<20 {
+            for item in 0..<50 { harness.put("u/\(user + 10)/\(item)", "") }
+        }
+        harness.put("top", "")
+        harness.put("u/10", "")
+        for limit in [1, 2, 5, 100] {
+            #expect(harness.list(delimiter: "/", limit: limit) == ["top", "u/*"])
+            let users = ["u/10"] + (10..<30).map { "u/\($0)/*" }
+            #expect(harness.list(prefix: "u/", delimiter: "/", limit: limit) == users.sorted())
+        }
+    }
+
+    @Test func `what is dead is not listed`() {
+        let harness = StoreHarness()
+        harness.put("gone", "", lifetime: 1_000)
+        harness.put("here", "")
+        harness.put("later", "", lifetime: 60_000)
+        #expect(harness.list() == ["gone", "here", "later"])
+        harness.now += 1_000
+        #expect(harness.list() == ["here", "later"])
+        harness.remove("here")
+        #expect(harness.list() == ["later"])
+        _ = harness.store.flushNamespace(harness.main, now: harness.now)
+        #expect(harness.list() == [])
+        harness.put("new", "")
+        #expect(harness.list() == ["new"])
+    }
+
+    @Test func `namespaces do not see each other`() throws {
+        let harness = StoreHarness()
+        let other = try #require(harness.create("other").namespace)
+        harness.put("a", "")
+        harness.put("b", "", in: other)
+        #expect(harness.list() == ["a"])
+        #expect(harness.list(in: other) == ["b"])
+    }
+
+    @Test func `an item says what the entry is`() {
+        let harness = StoreHarness()
+        let put = harness.put("k", "value", lifetime: 5_000)
+        var seen = 0
+        for withValues in [false, true] {
+            _ = harness.store.list(harness.main, limit: 1, withValues: withValues, now: harness.now) { item in
+                seen += 1
+                let (lsn, deadline, bytes) = (item.lsn, item.deadline.rawValue, item.valueBytes)
+                let value = String(utf8: item.value)
+                #expect(lsn == put.lsn)
+                #expect(deadline == harness.now + 5_000)
+                #expect(bytes == 5)
+                #expect(value == (withValues ? "value" : ""))
+            }
+        }
+        #expect(seen == 2)
+    }
+
+    @Test func `a page with values ends when it is long enough`() {
+        let harness = StoreHarness()
+        for key in ["a", "b", "c", "d"] { harness.put(key, String(repeating: "v", count: 50_000)) }
+        var count = 0
+        let result = harness.store.list(harness.main, limit: 10, withValues: true, bytesMax: 90_000, now: harness.now) { _ in
+            count += 1
+        }
+        #expect(count == 2)
+        #expect(result.cursor == Array("b".utf8))
+    }
+
+    @Test func `keys are put in order in slices`() {
+        let harness = StoreHarness(shards: 2)
+        for number in 0..<2_000 { harness.put("key-\(number)", "") }
+        var slices = 0
+        while true {
+            var work = 100
+            let readiness = harness.store.prepareListing(harness.main, now: harness.now, work: &work)
+            if readiness == .ready { break }
+            #expect(readiness == .building)
+            slices += 1
+            // Comes while the order is being made.
+            harness.put("new-\(slices)", "")
+            harness.remove("key-\(slices)")
+        }
+        #expect(slices > 10)
+        let expected = ((slices + 1)..<2_000).map { "key-\($0)" } + ["key-0"] + (1...slices).map { "new-\($0)" }
+        #expect(harness.list(limit: 1_000) == expected.sorted())
+    }
+
+    @Test(arguments: Seeds.smoke) func `agrees with a sorted list while keys come and go`(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let harness = StoreHarness(shards: [1, 2, 16][Int(seed % 3)], seed: seed)
+        var model: [String: Milliseconds] = [:]
+        let parts = ["a", "b", "c/", "d/e/", "-", "x"]
+        func key() -> String { (0..<Int.random(in: 1...5, using: &random)).map { _ in parts.randomElement(using: &random)! }.joined() }
+        func change() {
+            let key = key()
+            switch Int.random(in: 0..<8, using: &random) {
+            case 0, 1:
+                harness.remove(key)
+                model[key] = nil
+            case 2:
+                let lifetime = Int64.random(in: 1...2_000, using: &random)
+                harness.put(key, "v", lifetime: lifetime)
+                model[key] = harness.now + lifetime
+            default:
+                harness.put(key, String(repeating: "v", count: Int.random(in: 0...200, using: &random)))
+                model[key] = .max
+            }
+        }
+        for _ in 0..<12 {
+            for _ in 0..<80 { change() }
+            harness.now += Int64.random(in: 0...300, using: &random)
+            if Int.random(in: 0..<12, using: &random) == 0 {
+                _ = harness.store.flushNamespace(harness.main, now: harness.now)
+                model = [:]
+            }
+            model = model.filter { $0.value > harness.now }
+            let prefix = Bool.random(using: &random) ? "" : parts.randomElement(using: &random)!
+            let delimiter: Character? = Bool.random(using: &random) ? "/" : nil
+            let limit = Int.random(in: 1...40, using: &random)
+            #expect(harness.list(prefix: prefix, delimiter: delimiter, limit: limit) == expected(model.keys, prefix, delimiter), "seed \(seed)")
+
+            // While keys change between pages, those that stay are all there, once.
+            let before = model
+            var touched: Set<String> = []
+            let keys = harness.list(limit: limit) {
+                let old = model
+                for _ in 0..<3 { change() }
+                for key in Set(old.keys).union(model.keys) where old[key] != model[key] { touched.insert(key) }
+            }
+            #expect(keys == keys.sorted() && Set(keys).count == keys.count, "seed \(seed)")
+            let kept = Set(before.keys.filter { before[$0] == .max && model[$0] == .max && !touched.contains($0) })
+            #expect(kept.isSubset(of: keys), "seed \(seed)")
+        }
+    }
+
+    private func expected(_ keys: some Sequence<String>, _ prefix: String, _ delimiter: Character?) -> [String] {
+        var items: Set<String> = []
+        for key in keys where key.hasPrefix(prefix) {
+            if let delimiter, let end = key.dropFirst(prefix.count).firstIndex(of: delimiter) {
+                items.insert(String(key[...end]) + "*")
+            } else {
+                items.insert(key)
+            }
+        }
+        return items.sorted { Array($0.replacing("*", with: "").utf8).lexicographicallyPrecedes(Array($1.replacing("*", with: "").utf8)) }
+    }
+}
