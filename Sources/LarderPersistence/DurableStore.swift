@@ -74,6 +74,7 @@ package final class DurableStore: Sendable {
             files: directory.files, manifest: current.manifest, isPrevious: current.usedPrevious, progress: progress,
             threads: options.loadThreads, syncsFirst: true)
         var recovered = try recovery.run(directory.names()) { [state] record in state.apply(record) }
+        guard state.recordsNotApplied == 0 else { throw .recordsNotApplied(count: state.recordsNotApplied) }
         if let tail = recovered.log.tail { try directory.setAside(tail, at: clock.wall()) }
         let log = try begin(&current, recovered)
         opened.withLock { $0 = current }

@@ -33,6 +33,8 @@ package enum PersistenceError: Error, Equatable, Sendable {
     case snapshotsDamaged([SnapshotDamage])
     /// The log ends before the end of the snapshot that it has to complete.
     case logEndsBeforeSnapshot(file: String, reached: LSN, end: LSN)
+    /// So many records of the directory do not fit in memory, so a start would lose them.
+    case recordsNotApplied(count: Int)
     /// A call came in the wrong order, or after `close`.
     case notOpen
     /// The log has failed, so nothing can be made durable.
@@ -129,6 +131,7 @@ extension PersistenceError: CustomStringConvertible {
                 + all.map { "\($0.file) at byte \($0.offset) (\($0.reason))" }.joined(separator: ", ")
         case .logEndsBeforeSnapshot(let file, let reached, let end):
             "\(file): needs the log through LSN \(end.rawValue), but it ends at \(reached.rawValue)"
+        case .recordsNotApplied(let count): "\(count) records do not fit in memory; allow more of it"
         case .notOpen: "the data directory is not open"
         case .logFailed(let condition): "\(condition)"
         case .cancelled: "given up because the server closes"

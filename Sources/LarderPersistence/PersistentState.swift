@@ -11,6 +11,10 @@ package protocol PersistentState: AnyObject, Sendable {
     /// have to hide an older one that is not. May be called by several threads at once while a snapshot is loaded.
     func apply(_ record: borrowing LogRecord)
 
+    /// How many records could not be applied, for lack of memory or because they exceed what an entry can hold. Unless it is
+    /// zero after recovery, the start is refused: something would be missing.
+    var recordsNotApplied: Int { get }
+
     /// Appends the namespaces as snapshot entries.
     ///
     /// - Returns: How many.
@@ -18,6 +22,10 @@ package protocol PersistentState: AnyObject, Sendable {
 
     /// A walk that meets every entry that exists throughout at least once, in a state it had since this call.
     func beginWalk() -> any StateWalk
+}
+
+extension PersistentState {
+    package var recordsNotApplied: Int { 0 }
 }
 
 /// A walk over all entries, in bounded steps.

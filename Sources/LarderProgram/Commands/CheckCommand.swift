@@ -91,7 +91,8 @@ struct CheckOutput: Printable, Equatable {
         switch refusal {
         // What the check says of an empty directory: there is nothing to judge.
         case .fileMissing(file: "MANIFEST"): .unreadable
-        case .system, .locked, .directoryNotEmpty, .newerFormat, .unknownFeatures, .notOpen, .logFailed, .cancelled:
+        case .system, .locked, .directoryNotEmpty, .newerFormat, .unknownFeatures, .recordsNotApplied, .notOpen, .logFailed,
+            .cancelled:
             .unreadable
         case .manifestMissing, .manifestDamaged, .foreignFile, .fileMissing, .segmentDamaged, .logDamaged, .recordDamaged,
             .snapshotsDamaged, .logEndsBeforeSnapshot:
