@@ -21,9 +21,8 @@ struct Prepared {
     let isInPlace: Bool
 }
 
-/// A shard. Everything but `lock` and `table.hint` is touched only by its holder.
+/// A shard. Everything but `table.hint` is touched only by the holder of its lock, which lies beside it.
 struct Shard: ~Copyable {
-    let lock = Lock()
     var table: HashTable
     /// The latest write whose effect is that something is missing: a removal, or an entry whose deadline has passed.
     var removedLSN = LSN.zero

@@ -33,7 +33,10 @@ import Synchronization
 
     /// Two cache lines: processors fetch them in pairs.
     private static let shardAlignment = 128
-    private static let shardBytes = (MemoryLayout<Shard>.size + shardAlignment - 1) / shardAlignment * shardAlignment
+    /// A shard's lock comes before it, and takes so much with what aligns the shard.
+    private static let lockBytes = 8
+    private static let shardBytes =
+        (lockBytes + MemoryLayout<Shard>.size + shardAlignment - 1) / shardAlignment * shardAlignment
 
     /// - Parameter log: Where writes are staged and get their LSNs.
     package init(
@@ -57,6 +60,7 @@ import Synchronization
                 preconditionFailure("less memory than \(count) shards need")
             }
             unsafe self.shard(index).initialize(to: shard)
+            unsafe lock(of: self.shard(index)).initialize(to: Lock())
         }
     }
 
@@ -69,7 +73,13 @@ import Synchronization
 
     /// The shard with this number. Hold its lock.
     @inline(__always) func shard(_ index: Int) -> UnsafeMutablePointer<Shard> {
-        unsafe (shards + index &* Self.shardBytes).assumingMemoryBound(to: Shard.self)
+        unsafe (shards + index &* Self.shardBytes + Self.lockBytes).assumingMemoryBound(to: Shard.self)
+    }
+
+    /// Its lock: beside the shard, not in it. A holder has the shard to itself, and that has to be all of the shard, while
+    /// others look at the lock.
+    @inline(__always) private func lock(of shard: UnsafeMutablePointer<Shard>) -> UnsafeMutablePointer<Lock> {
+        unsafe (UnsafeMutableRawPointer(shard) - Self.lockBytes).assumingMemoryBound(to: Lock.self)
     }
 
     @inline(__always) private func shard(_ hash: KeyHash) -> UnsafeMutablePointer<Shard> {
@@ -85,8 +95,8 @@ import Synchronization
     /// Calls `body` with a shard, locked.
     @inline(__always) func hold<Result>(_ index: Int, _ body: (inout Shard) -> Result) -> Result {
         let shard = unsafe shard(index)
-        unsafe shard.pointee.lock.lock()
-        defer { unsafe shard.pointee.lock.unlock() }
+        unsafe lock(of: shard).pointee.lock()
+        defer { unsafe lock(of: shard).pointee.unlock() }
         return unsafe body(&shard.pointee)
     }
 
@@ -172,11 +182,11 @@ import Synchronization
     @usableFromInline
     func lockAndFind(_ namespace: Namespace, _ key: RawSpan, _ hash: KeyHash, _ now: Milliseconds) -> Lookup {
         let shard = unsafe shard(hash)
-        unsafe shard.pointee.lock.lock()
+        unsafe lock(of: shard).pointee.lock()
         return unsafe shard.pointee.lookUp(position(hash), key, namespace, now)
     }
 
-    @usableFromInline func unlock(_ hash: KeyHash) { unsafe shard(hash).pointee.lock.unlock() }
+    @usableFromInline func unlock(_ hash: KeyHash) { unsafe lock(of: shard(hash)).pointee.unlock() }
 
     // MARK: Writing
 
@@ -201,8 +211,8 @@ import Synchronization
             body = LogRecord(.set, namespace: 0, key: key, metadata: metadata, value: value).bodyChecksum
         }
         let shard = unsafe shard(hash)
-        unsafe shard.pointee.lock.lock()
-        defer { unsafe shard.pointee.lock.unlock() }
+        unsafe lock(of: shard).pointee.lock()
+        defer { unsafe lock(of: shard).pointee.unlock() }
         return unsafe shard.pointee.put(context, key, value, metadata, body, lifetime, condition)
     }
 
@@ -213,8 +223,8 @@ import Synchronization
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
         let shard = unsafe shard(hash)
-        unsafe shard.pointee.lock.lock()
-        defer { unsafe shard.pointee.lock.unlock() }
+        unsafe lock(of: shard).pointee.lock()
+        defer { unsafe lock(of: shard).pointee.unlock() }
         return unsafe shard.pointee.remove(context, key, condition)
     }
 
@@ -226,8 +236,8 @@ import Synchronization
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
         let shard = unsafe shard(hash)
-        unsafe shard.pointee.lock.lock()
-        defer { unsafe shard.pointee.lock.unlock() }
+        unsafe lock(of: shard).pointee.lock()
+        defer { unsafe lock(of: shard).pointee.unlock() }
         return unsafe shard.pointee.setDeadline(context, key, lifetime, condition)
     }
 
@@ -241,8 +251,8 @@ import Synchronization
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
         let shard = unsafe shard(hash)
-        unsafe shard.pointee.lock.lock()
-        defer { unsafe shard.pointee.lock.unlock() }
+        unsafe lock(of: shard).pointee.lock()
+        defer { unsafe lock(of: shard).pointee.unlock() }
         return unsafe shard.pointee.increment(context, key, by: delta, lifetime)
     }
 
@@ -258,8 +268,8 @@ import Synchronization
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
         let shard = unsafe shard(hash)
-        unsafe shard.pointee.lock.lock()
-        defer { unsafe shard.pointee.lock.unlock() }
+        unsafe lock(of: shard).pointee.lock()
+        defer { unsafe lock(of: shard).pointee.unlock() }
         return unsafe shard.pointee.append(context, key, value, lifetime, valueBytesMax: valueBytesMax)
     }
 
