@@ -43,19 +43,19 @@ package enum KeyRule: UInt8, Sendable, CaseIterable {
         return nil
     }
 
-    /// Sixteen bytes at a time; the last block overlaps the one before it, and a short key goes byte by byte.
+    /// Eight bytes at a time; the last block overlaps the one before it, and a short key goes byte by byte.
     private static func hasOnlyPathBytes(_ key: RawSpan) -> Bool {
         let count = key.byteCount
-        if count < 16 {
+        if count < 8 {
             for position in 0..<count where !isPathByte(key.byte(at: position)) { return false }
             return true
         }
         var position = 0
-        while position <= count &- 16 {
-            if !arePathBytes(key, at: position) { return false }
-            position &+= 16
+        while position <= count &- 8 {
+            if !arePathBytes(key.littleEndian(at: position, as: UInt64.self)) { return false }
+            position &+= 8
         }
-        return position == count || arePathBytes(key, at: count &- 16)
+        return position == count || arePathBytes(key.littleEndian(at: count &- 8, as: UInt64.self))
     }
 
     private static func isDots(_ key: RawSpan) -> Bool { key.equals(".") || key.equals("..") }
@@ -69,12 +69,20 @@ package enum KeyRule: UInt8, Sendable, CaseIterable {
         return byte < 128 && (word >> UInt64(byte & 63)) & 1 == 1
     }
 
-    private static func arePathBytes(_ key: RawSpan, at position: Int) -> Bool {
-        // The block lies within the key: callers pass at most `count - 16`.
-        let block = unsafe key.unsafeLoadUnaligned(fromByteOffset: position, as: SIMD16<UInt8>.self)
-        let letters = ((block | 0x20) &- UInt8(ascii: "a")) .< 26
-        let digits = (block &- UInt8(ascii: "-")) .< 13
-        let others = (block .== UInt8(ascii: "=")) .| (block .== UInt8(ascii: "_"))
-        return all(letters .| digits .| others)
+    /// The same for the eight bytes of a word.
+    private static func arePathBytes(_ word: UInt64) -> Bool {
+        let letters = range(word | lowercaseBits, 0x61, 0x7A)  // `a` to `z`
+        let allowed = letters | range(word, 0x2D, 0x39) | range(word, 0x3D, 0x3D) | range(word, 0x5F, 0x5F)
+        return word & highBits == 0 && allowed & highBits == highBits
+    }
+
+    private static let highBits: UInt64 = 0x8080_8080_8080_8080
+    private static let lowercaseBits: UInt64 = 0x2020_2020_2020_2020
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
+
+    /// Sets the high bit of every byte that is at least `low` and at most `high`, if no byte has its own high bit set: then
+    /// none of the sums carries into the next byte.
+    @inline(__always) private static func range(_ word: UInt64, _ low: UInt64, _ high: UInt64) -> UInt64 {
+        (word &+ ones &* (0x80 &- low)) & ~(word &+ ones &* (0x7F &- high))
     }
 }

@@ -109,11 +109,11 @@ extension Shard {
                 continue
             }
             ListingItem.append(commonPrefix: common, to: &scratch)
-            guard let next = Listing.successor(of: common) else {
+            guard let next = skip(common, in: listed.index, from: place) else {
                 run.isEnded = true
                 return items
             }
-            place = unsafe listed.index.position(from: next.span.bytes, inclusive: true)
+            place = next
         }
         guard let next = listed.index[place] else {
             run.isEnded = true
@@ -123,4 +123,19 @@ extension Shard {
         run.isInclusive = true
         return items
     }
+
+    /// The place after all keys that begin with `common`: a few steps on, or found by searching. nil at the end.
+    private func skip(_ common: RawSpan, in index: OrderedIndex, from place: OrderedIndex.Position) -> OrderedIndex.Position? {
+        var next = place
+        for _ in 0..<Self.stepsBeforeSearching {
+            next = index.after(next)
+            guard let reference = index[next] else { return nil }
+            if !table.entry(reference).key.hasPrefix(common) { return next }
+        }
+        guard let bound = Listing.successor(of: common) else { return nil }
+        return unsafe index.position(from: bound.span.bytes, inclusive: true)
+    }
+
+    /// With many shards few of the keys that share a prefix are in each.
+    private static var stepsBeforeSearching: Int { 6 }
 }

@@ -32,7 +32,7 @@ import Testing
         #expect(fault(.path, "../a") == nil)
     }
 
-    @Test(arguments: [1, 2, 15, 16, 17, 31, 32, 33, 40])
+    @Test(arguments: [1, 2, 7, 8, 9, 15, 16, 17, 40])
     func `every byte is judged alike wherever it stands`(_ count: Int) {
         let allowed = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/=.".utf8)
         for position in 0..<count {
