@@ -18,6 +18,7 @@ import CLarderIntrinsics
     private static let cellMask: UInt32 = 0xFFF
     /// How many buckets are cleared at least when any are: a page.
     private static let clearedAtOnce = 64
+    private static let bucketsPerUnit = PageArena.unitBytes / bucketBytes
 
     private let base: UnsafeMutableRawPointer
     let buckets: Int
@@ -26,6 +27,8 @@ import CLarderIntrinsics
     /// Buckets from here on are not clean yet.
     private var cleared = 0
     private(set) var count = 0
+    /// Units from the second to before this one were given back; 0 when none were.
+    private var released = 0
 
     /// No array: nothing is ever found in it, because nobody looks.
     static var none: BucketArray { BucketArray() }
@@ -47,14 +50,32 @@ import CLarderIntrinsics
         clear(upTo: 1)
     }
 
+    /// Gives back the units whose buckets all lie below `bucket`, none of which is looked at any more, but for the first.
+    ///
+    /// A reference that went past the last bucket and around lies in the first unit; further on there is none as long as
+    /// nothing passed the first unit's last bucket.
+    mutating func releasePrefix(below bucket: Int, _ arena: PageArena) {
+        let end = bucket / Self.bucketsPerUnit
+        guard end > max(released, 1), overflow(Self.bucketsPerUnit - 1) == 0 else { return }
+        let first = max(released, 1)
+        arena.free(reference(ofUnit: first), units: end - first)
+        released = end
+    }
+
     func release(_ arena: PageArena) {
-        if units > 0 { arena.free(reference, units: units) }
+        guard units > 0 else { return }
+        arena.free(reference, units: released == 0 ? units : 1)
+        if released > 0 && released < units { arena.free(reference(ofUnit: released), units: units - released) }
+    }
+
+    private func reference(ofUnit unit: Int) -> Reference {
+        reference &+ Reference(truncatingIfNeeded: unit * PageArena.unitBytes / PageArena.granuleBytes)
     }
 
     var capacity: Int { buckets &* Self.cellsPerBucket }
     /// Whether there is an empty cell, with some to spare, so that searches stay short.
     var hasRoom: Bool { count < capacity &- capacity / 32 }
-    var bytesHeld: Int { units * PageArena.unitBytes }
+    var bytesHeld: Int { (units - max(released - 1, 0)) * PageArena.unitBytes }
 
     // MARK: Order
 
@@ -141,6 +162,7 @@ import CLarderIntrinsics
             }
             addOverflow(bucket, 1)
             bucket = next(bucket)
+            precondition(bucket != Self.bucketsPerUnit || released == 0, "no empty cell in what is left of the table")
         }
     }
 
@@ -167,8 +189,10 @@ import CLarderIntrinsics
 
     // MARK: Invariants
 
+    private func isReleased(_ bucket: Int) -> Bool { bucket >= Self.bucketsPerUnit && bucket / Self.bucketsPerUnit < released }
+
     func forEach(_ body: (_ bucket: Int, _ cell: Int) -> Void) {
-        for bucket in 0..<min(buckets, cleared) {
+        for bucket in 0..<min(buckets, cleared) where !isReleased(bucket) {
             for cell in 0..<Self.cellsPerBucket where occupied(bucket) & 1 << UInt32(cell) != 0 { body(bucket, cell) }
         }
     }
@@ -183,7 +207,7 @@ import CLarderIntrinsics
                 between = next(between)
             }
         }
-        for bucket in 0..<min(buckets, cleared) {
+        for bucket in 0..<min(buckets, cleared) where !isReleased(bucket) {
             precondition(overflow(bucket) == passed[bucket], "a bucket miscounts what passed it")
         }
     }

@@ -204,7 +204,7 @@ struct TableHasher {
         }
         boundary = end
         moved = next
-        if moved == old.buckets { finishMoving() }
+        if moved == old.buckets { finishMoving() } else { old.releasePrefix(below: moved, arena) }
     }
 
     private mutating func moveEntries(from bucket: Int, home: Int) {

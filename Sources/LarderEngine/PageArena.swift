@@ -57,7 +57,7 @@ typealias Reference = UInt32
     package init?(bytesMax: Int, largePages: Bool = false) {
         let limit = min(max(bytesMax, 1 << 20), Self.bytesMax)
         guard let pages = Self.reserve(limit, largePages), let bitmaps = Pages(reserving: Self.bitmapBytes(pages) * 2),
-            let ownerPages = Pages(reserving: pages.byteCount / Self.unitBytes * 4 &+ 4_095 & ~4_095)
+            let ownerPages = Pages(reserving: (pages.byteCount / Self.unitBytes * 4 + 4_095) & ~4_095)
         else { return nil }
         unitCount = pages.byteCount / Self.unitBytes
         wordCount = (unitCount + 63) / 64

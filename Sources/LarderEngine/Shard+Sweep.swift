@@ -21,15 +21,14 @@ extension Shard {
     /// Sweeps on, as far as `work` allows, if there were flushes since the last pass.
     ///
     /// - Parameter flushes: How many flushes and drops the store has seen.
-    /// - Parameter flushLSN: The last flush of the namespace with a slot; the highest LSN of all when it was dropped.
     /// - Returns: Whether there is more to do.
-    mutating func sweep(flushes: UInt64, now: Milliseconds, work: inout Int, flushLSN: (UInt16) -> LSN) -> Bool {
+    mutating func sweep(flushes: UInt64, now: Milliseconds, work: inout Int, _ namespaces: NamespaceTable) -> Bool {
         if !sweep.isUnderWay {
             guard sweep.swept != flushes else { return false }
             sweep = SweepState(swept: sweep.swept, sweeping: flushes, cursor: 0, isUnderWay: true)
         }
         while work > 0 {
-            let goesOn = sweepBucket(now, &work, flushLSN)
+            let goesOn = sweepBucket(now, &work, namespaces)
             if !goesOn {
                 sweep.swept = sweep.sweeping
                 sweep.isUnderWay = false
@@ -39,14 +38,16 @@ extension Shard {
         return true
     }
 
-    private mutating func sweepBucket(_ now: Milliseconds, _ work: inout Int, _ flushLSN: (UInt16) -> LSN) -> Bool {
+    private mutating func sweepBucket(_ now: Milliseconds, _ work: inout Int, _ namespaces: NamespaceTable) -> Bool {
         var dead = InlineArray<64, Reference>(repeating: 0)
         var count = 0
         let before = sweep.cursor
         var cursor = before
         let goesOn = table.scan(&cursor) { reference, _ in
             let entry = table.entry(reference)
-            guard count < Self.batchMax, entry.lsn <= flushLSN(entry.namespaceSlot) || entry.deadline.isDue(now) else { return }
+            // A slot is not given up before the last of its entries was swept, so there is a namespace; a drop is a flush.
+            guard let namespace = namespaces.find(slot: entry.namespaceSlot) else { return }
+            guard count < Self.batchMax, entry.lsn <= namespace.flushLSN || entry.deadline.isDue(now) else { return }
             dead[count] = reference
             count += 1
         }

@@ -37,7 +37,7 @@
             for step in 1...8 { sizes.append(octave + step * octave / 8) }
         }
         let room = PageArena.alignedUnitsMax * PageArena.unitBytes - Self.pageHeaderBytes
-        for slots in [28, 24, 22, 20, 18, 16, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4] { sizes.append(room / slots & ~7) }
+        for slots in [30, 28, 26, 24, 22, 20, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4] { sizes.append(room / slots & ~7) }
         precondition(sizes.last == Self.slotBytesMax && sizes == sizes.sorted(), "classes out of order")
         var table: [UInt8] = []
         for (index, size) in sizes.enumerated() {
