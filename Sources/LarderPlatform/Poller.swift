@@ -16,7 +16,7 @@ package struct Poller: ~Copyable, Sendable {
     package struct Interest: OptionSet, Sendable {
         package let rawValue: UInt32
         package init(rawValue: UInt32) { self.rawValue = rawValue }
-        package static let read = Interest(rawValue: EPOLLIN.rawValue | EPOLLRDHUP.rawValue)
+        package static let read = Interest(rawValue: EPOLLIN.rawValue)
         package static let write = Interest(rawValue: EPOLLOUT.rawValue)
     }
 
@@ -24,7 +24,7 @@ package struct Poller: ~Copyable, Sendable {
         package let token: UInt64
         package let readable: Bool
         package let writable: Bool
-        /// The peer closed or reset.
+        /// The connection is gone in both directions; also reported when nothing was asked for.
         package let hangUp: Bool
     }
 
@@ -78,7 +78,7 @@ package struct Poller: ~Copyable, Sendable {
         guard count > 0 else { return }
         for index in 0..<Int(count) {
             let event = unsafe events.storage[index]
-            let hangUp = event.events & (EPOLLHUP.rawValue | EPOLLERR.rawValue | EPOLLRDHUP.rawValue) != 0
+            let hangUp = event.events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0
             handle(Event(
                 token: event.token, readable: event.events & EPOLLIN.rawValue != 0,
                 writable: event.events & EPOLLOUT.rawValue != 0, hangUp: hangUp))

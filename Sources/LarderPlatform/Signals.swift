@@ -1,22 +1,34 @@
-// Termination signals as a question that a loop can ask.
+// Requests to stop, taken by one thread that waits for them instead of by a handler that may do next to nothing.
 
 import Glibc
-import Synchronization
 
-/// Counts SIGTERM and SIGINT, and ignores SIGPIPE (a vanished peer is an answer of `send`, not a signal).
 package enum Signals {
-    private static let count = Atomic<Int>(0)
-
-    /// Installs the handlers; call once, before threads start.
-    package static func install() {
-        // Forces the counter into being before a handler may touch it.
-        _ = count.load(ordering: .relaxed)
+    /// Holds SIGTERM and SIGINT back for `wait()` and ignores SIGPIPE (a vanished peer is an answer of `send`).
+    /// Call it before the first thread starts: threads inherit it.
+    package static func hold() {
         signal(SIGPIPE, SIG_IGN)
-        for number in [SIGTERM, SIGINT] {
-            signal(number) { _ in Signals.count.add(1, ordering: .relaxed) }
-        }
+        var set = terminationSet()
+        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
     }
 
-    /// How often the process was asked to stop.
-    package static var terminationCount: Int { count.load(ordering: .relaxed) }
+    /// Waits for a request to stop.
+    ///
+    /// - Returns: The signal's number.
+    package static func wait() -> Int32 {
+        var set = terminationSet()
+        var number: Int32 = 0
+        while unsafe sigwait(&set, &number) != 0 {}
+        return number
+    }
+
+    /// Ends the process at once.
+    package static func exitNow(_ status: Int32) -> Never { _exit(status) }
+
+    private static func terminationSet() -> sigset_t {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        unsafe sigaddset(&set, SIGTERM)
+        unsafe sigaddset(&set, SIGINT)
+        return set
+    }
 }

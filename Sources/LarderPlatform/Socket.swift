@@ -127,6 +127,13 @@ package struct Socket: ~Copyable, Sendable {
         }
     }
 
+    /// Sends as much of `buffer` as the kernel takes, and consumes it.
+    package func send(from buffer: inout ByteBuffer) -> Transfer {
+        let transfer = send(buffer.bytes)
+        if case .bytes(let count) = transfer { buffer.consume(count) }
+        return transfer
+    }
+
     /// Says that nothing more will be sent; what the peer still sends can be received.
     package func finishSending() { _ = Glibc.shutdown(descriptor, Int32(SHUT_WR)) }
 
@@ -197,4 +204,14 @@ package struct Listener: ~Copyable, Sendable {
         // The port stands at the same place in both address families.
         return result == 0 ? UInt16(bigEndian: storage.sin6_port) : 0
     }
+}
+
+/// A descriptor held in reserve for the day when there is no other.
+package enum SpareDescriptor {
+    package static func open() -> Int32? {
+        let descriptor = unsafe Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+        return descriptor >= 0 ? descriptor : nil
+    }
+
+    package static func close(_ descriptor: Int32) { Glibc.close(descriptor) }
 }
