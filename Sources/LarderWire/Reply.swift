@@ -128,6 +128,14 @@ package enum Reply {
         else { BinaryReply.failure(failure, to: command, into: &output) }
     }
 
+    /// A refusal whose sentence is made at run time, for the few that must name an error and a file.
+    package static func failure(
+        _ status: Status, text: String, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
+    ) {
+        if dialect == .http { HTTPReply.failure(status, text: text, to: command, into: &output) }
+        else { BinaryReply.failure(status, text: text, to: command, into: &output) }
+    }
+
     package static func namespace(
         _ namespace: NamespaceReply, status: Status, to command: borrowing Command, in dialect: Dialect,
         into output: inout ByteBuffer

@@ -67,6 +67,14 @@ package enum BinaryReply {
         output.append(failure.detail)
     }
 
+    /// A refusal whose sentence is made at run time.
+    package static func failure(
+        _ status: Status, text: String, to command: borrowing Command, into output: inout ByteBuffer
+    ) {
+        appendHeader(status, [], bodyBytes: text.utf8.count, to: command, into: &output)
+        output.append(utf8: text)
+    }
+
     /// Text as the body.
     package static func text(
         _ text: borrowing ByteBuffer, status: Status, to command: borrowing Command, into output: inout ByteBuffer

@@ -81,6 +81,13 @@ package enum HTTPReply {
         appendFailure(failure, version: 0, command, &output)
     }
 
+    /// A refusal whose sentence is made at run time.
+    package static func failure(
+        _ status: Status, text: String, to command: borrowing Command, into output: inout ByteBuffer
+    ) {
+        appendFailure(Failure(status, ""), text: text, version: 0, command, &output)
+    }
+
     /// Text for people and monitors. `status` decides the status line.
     package static func text(
         _ text: borrowing ByteBuffer, status: Status, contentType: StaticString, to command: borrowing Command,
@@ -176,7 +183,8 @@ package enum HTTPReply {
     // MARK: Refusals
 
     private static func appendFailure(
-        _ failure: Failure, version: UInt64, _ command: borrowing Command, _ output: inout ByteBuffer
+        _ failure: Failure, text: String? = nil, version: UInt64, _ command: borrowing Command,
+        _ output: inout ByteBuffer
     ) {
         let outcome = HTTPOutcome(failure.status)
         let start = output.count
@@ -191,7 +199,11 @@ package enum HTTPReply {
         output.append("\",\"title\":\"")
         output.append(outcome.title)
         output.append("\",\"detail\":\"")
-        output.append(jsonText: failure.detail.utf8CodeUnitCount > 0 ? failure.detail : outcome.detail)
+        if let text {
+            output.append(json: text)
+        } else {
+            output.append(jsonText: failure.detail.utf8CodeUnitCount > 0 ? failure.detail : outcome.detail)
+        }
         output.append("\"")
         if let parameter = failure.parameter { appendSource(parameter, &output) }
         output.append("}]}")
