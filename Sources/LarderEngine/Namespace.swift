@@ -19,7 +19,7 @@ struct NamespaceDescriptor: ~Copyable {
     @usableFromInline let slot: UInt16
     let id: NamespaceID
     let name: UnsafeRawBufferPointer
-    let created: Milliseconds
+    let created: Atomic<Int64>
     @usableFromInline let settings: Atomic<UInt32>
     let state: Atomic<UInt8>
     /// Whether the slot was given back: nobody finds the namespace any more.
@@ -34,7 +34,7 @@ struct NamespaceDescriptor: ~Copyable {
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: max(name.byteCount, 1), alignment: 1)
         unsafe name.withUnsafeBytes { unsafe copy.copyMemory(from: $0) }
         unsafe self.name = UnsafeRawBufferPointer(rebasing: copy[..<name.byteCount])
-        created = record.created
+        created = Atomic(record.created)
         settings = Atomic(record.settings.word)
         state = Atomic(record.state.rawValue)
         flushLSN = Atomic(record.flushLSN.rawValue)
@@ -71,7 +71,7 @@ package struct Namespace: Equatable {
     package var slot: UInt16 { unsafe descriptor.pointee.slot }
     package var id: NamespaceID { unsafe descriptor.pointee.id }
     /// When it was made.
-    package var created: Milliseconds { unsafe descriptor.pointee.created }
+    package var created: Milliseconds { unsafe descriptor.pointee.created.load(ordering: .relaxed) }
     /// When its record last changed.
     package var updated: Milliseconds { max(updatedLSN.milliseconds, created) }
 
@@ -114,6 +114,8 @@ package struct Namespace: Equatable {
     package func set(_ state: NamespaceState) { unsafe descriptor.pointee.state.store(state.rawValue, ordering: .releasing) }
 
     func set(_ settings: NamespaceSettings) { unsafe descriptor.pointee.settings.store(settings.word, ordering: .relaxed) }
+
+    func set(created: Milliseconds) { unsafe descriptor.pointee.created.store(created, ordering: .relaxed) }
 
     func set(updatedLSN lsn: LSN) { unsafe descriptor.pointee.updatedLSN.store(lsn.rawValue, ordering: .relaxed) }
 

@@ -55,8 +55,9 @@ extension Store {
             return
         }
         namespace.raiseFlushLSN(to: state.flushLSN)
-        // The settings of the default namespace are the configuration's.
-        guard namespace != namespaces.default, namespace.state != .deleting, record.lsn > namespace.updatedLSN else { return }
+        guard namespace.state != .deleting, record.lsn > namespace.updatedLSN else { return }
+        // The default namespace is made before its record is read.
+        namespace.set(created: state.created)
         namespace.set(state.state)
         namespace.set(state.settings)
         namespace.set(updatedLSN: record.lsn)
