@@ -14,10 +14,28 @@ extension DurableStore {
     static let walkEntriesMax = 64
     static let walkBytesMax = 32_768
 
-    /// Asks the keeper's thread for a snapshot.
-    package func requestSnapshot() {
+    /// Asks the keeper's thread for a snapshot that begins after this call.
+    ///
+    /// - Returns: What `snapshotsFinished` will have reached when that one is done.
+    @discardableResult
+    package func requestSnapshot() -> UInt64 {
+        // One that is under way has met some keys already; the one asked for comes after it.
+        let isUnderWay = oneAtATime.withLockIfAvailable { _ in } == nil
+        let ticket = snapshotsFinished + (isUnderWay ? 2 : 1)
         snapshots.withLock { $0.request() }
         keeperParker.wake()
+        return ticket
+    }
+
+    /// How many snapshots have ended, well or not.
+    package var snapshotsFinished: UInt64 { finishedWord.load(ordering: .acquiring) }
+    /// Whether the last of them failed.
+    package var lastSnapshotFailed: Bool { lastFailed.load(ordering: .acquiring) }
+
+    private func finish(failed: Bool, _ log: WriteAheadLog) {
+        lastFailed.store(failed, ordering: .releasing)
+        finishedWord.add(1, ordering: .releasing)
+        log.notify()
     }
 
     /// What the keeper's thread does now and then: reserves LSNs, and takes a snapshot when one is due.
@@ -44,6 +62,7 @@ extension DurableStore {
                 try publish(snapshot)
                 snapshots.withLock { $0.succeeded(snapshot, bytesWritten: bytesWritten, now: clock.elapsed()) }
                 note(snapshot, entries: entries, began: began)
+                finish(failed: false, log)
                 return snapshot
             } catch {
                 snapshots.withLock { $0.failed(options, now: clock.elapsed()) }
@@ -51,6 +70,7 @@ extension DurableStore {
                     statistics.failed += 1
                     statistics.lastError = error
                 }
+                finish(failed: true, log)
                 throw error
             }
         }

@@ -35,6 +35,8 @@ package final class DurableStore: Sendable {
     }
 
     let snapshots = Mutex(SnapshotSchedule())
+    let finishedWord = Atomic<UInt64>(0)
+    let lastFailed = Atomic<Bool>(false)
     /// Held while a snapshot is taken.
     let oneAtATime = Mutex(())
 

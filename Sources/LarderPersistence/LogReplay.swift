@@ -27,6 +27,8 @@ package struct ReplayOutcome: Equatable, Sendable {
     package var frameCount = 0
     package var recordCount = 0
     package var bytesRead: Int64 = 0
+    /// Of frames that were replayed; a preallocated segment is larger than what is in it.
+    package var frameBytes: Int64 = 0
     package var newestWall: Milliseconds = 0
     /// No LSN above this was given, as far as the segments say.
     package var ceiling = LSN.zero
@@ -137,6 +139,7 @@ struct LogReplay {
                     bytes.slice(payload), frame, at: payload.start, name, reached: cursor.reached, apply)
                 cursor.advance(past: frame, reaching: last)
                 outcome.recordCount += Int(frame.recordCount)
+                outcome.frameBytes += Int64(FrameHeader.byteCount + frame.payloadBytes)
                 outcome.newestWall = max(outcome.newestWall, frame.wall)
                 outcome.endsClean = frame.flags.contains(.clean)
             case .stop(let fault):

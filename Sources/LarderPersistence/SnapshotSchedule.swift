@@ -32,7 +32,7 @@ struct SnapshotSchedule {
 
     mutating func begin(after recovered: Recovered, _ manifest: Manifest, now: Int64, log: WriteAheadLog) {
         nextNumber = (manifest.snapshots.map(\.number).max() ?? 0) + 1
-        bytesBefore = recovered.log.recordCount > 0 ? recovered.log.bytesRead : 0
+        bytesBefore = recovered.log.recordCount > 0 ? recovered.log.frameBytes : 0
         lastBytes = recovered.snapshot?.bytes ?? 0
         lastLSN = recovered.log.recordCount > 0 ? .zero : log.durableLSN
         lastTime = now

@@ -122,7 +122,7 @@ package final class WriteAheadLog: Sendable {
         self.observer.withLock { $0 = observer }
     }
 
-    private func notify() {
+    func notify() {
         let observer = observer.withLock { $0 }
         observer?()
     }
