@@ -1,14 +1,14 @@
 // The door through which the program starts a server.
 
-/// Serves until a signal asks to stop.
-///
-/// - Throws: What kept the server from starting.
-package func runServer(_ configuration: ServerConfiguration) throws {
-    throw ServerStartError.notAvailable
-}
+import LarderPlatform
 
-/// Why a server did not start.
-package enum ServerStartError: Error, Equatable, Sendable {
-    /// This build has no server.
-    case notAvailable
+/// Serves until SIGTERM or SIGINT.
+///
+/// - Parameter announce: Gets one line for each thing that an operator wants to know.
+/// - Throws: `ServerError`: what kept the server from starting, and what to do about it.
+package func runServer(
+    _ configuration: ServerConfiguration, announce: @escaping @Sendable (String) -> Void
+) throws(ServerError) {
+    Signals.hold()
+    try Server(configuration: configuration, announce: announce).run()
 }

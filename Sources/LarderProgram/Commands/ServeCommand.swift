@@ -27,9 +27,12 @@ package struct ServeCommand: ParsableCommand {
 
     package func run() throws {
         do {
-            try runServer(try configuration(environment: ProcessInfo.processInfo.environment))
+            let configuration = try configuration(environment: ProcessInfo.processInfo.environment)
+            try runServer(configuration) { line in StandardStreams.writeError("larder: \(line)\n") }
         } catch let error as SettingsError {
             throw CommandFailure(.configuration, error.description)
+        } catch let error as ServerError {
+            throw CommandFailure(.failed, error.description)
         }
     }
 

@@ -1,0 +1,103 @@
+// Takes connections in and deals them out to the workers in turn.
+//
+// One thread for all listeners. Several pollers on one listener would wake the busiest worker first and leave the
+// load lopsided; dealing round-robin does not.
+
+import LarderPlatform
+import Synchronization
+
+package final class Acceptor: @unchecked Sendable {
+    // Unchecked: `spare` and `next` belong to the acceptor's own thread; the rest is constant or atomic.
+    private let server: ServerContext
+    private let listeners: [ListenerBox]
+    private let workers: [Worker]
+    private let poller: Poller
+    private let stopRequested = Atomic<Bool>(false)
+    private var next = 0
+    /// A descriptor that is given up when there is no other, so that a waiting connection can be taken and closed
+    /// instead of being reported for ever.
+    private var spare: Int32?
+
+    /// A listener that can stand in an array.
+    final class ListenerBox: Sendable {
+        let listener: Listener
+        init(_ listener: consuming Listener) { self.listener = listener }
+    }
+
+    package init(server: ServerContext, addresses: [SocketAddress], workers: [Worker]) throws(ListenError) {
+        self.server = server
+        self.workers = workers
+        do throws(SystemError) {
+            poller = try Poller()
+        } catch {
+            throw ListenError(address: addresses[0], error: error)
+        }
+        var listeners: [ListenerBox] = []
+        for (index, address) in addresses.enumerated() {
+            do throws(SystemError) {
+                let box = ListenerBox(try Listener(address))
+                try poller.add(box.listener.descriptor, .read, token: UInt64(index))
+                listeners.append(box)
+            } catch {
+                throw ListenError(address: address, error: error)
+            }
+        }
+        self.listeners = listeners
+        spare = SpareDescriptor.open()
+    }
+
+    /// Where it listens, with the ports that the system chose.
+    package var addresses: [SocketAddress] { listeners.map { $0.listener.address } }
+
+    package func stop() {
+        stopRequested.store(true, ordering: .releasing)
+        poller.wake()
+    }
+
+    /// Runs until `stop()`.
+    package func run() {
+        let events = Poller.EventList()
+        while !stopRequested.load(ordering: .acquiring) {
+            var ready: [UInt64] = []
+            poller.wait(events, timeoutMilliseconds: -1) { ready.append($0.token) }
+            for token in ready {
+                if token == Poller.wakeToken { poller.clearWake() } else { accept(from: listeners[Int(token)]) }
+            }
+        }
+    }
+
+    /// Takes a bounded number of connections.
+    private func accept(from box: ListenerBox) {
+        for _ in 0..<64 {
+            switch box.listener.accept() {
+            case .socket(let socket):
+                server.connectionsAccepted.add(1, ordering: .relaxed)
+                if server.connections.load(ordering: .relaxed) >= server.configuration.connectionsMax {
+                    // Closing it is the answer: what dialect it would have spoken is not known yet.
+                    server.connectionsRefused.add(1, ordering: .relaxed)
+                    continue
+                }
+                server.connections.add(1, ordering: .relaxed)
+                workers[next].adopt(socket)
+                next = (next + 1) % workers.count
+            case .outOfDescriptors:
+                server.connectionsRefused.add(1, ordering: .relaxed)
+                guard let descriptor = spare else { return Thread.sleep(milliseconds: 10) }
+                SpareDescriptor.close(descriptor)
+                // Taken and closed at once.
+                _ = box.listener.accept()
+                spare = SpareDescriptor.open()
+                return
+            case .none:
+                return
+            }
+        }
+    }
+}
+
+/// An address that cannot be listened on.
+package struct ListenError: Error, Sendable, CustomStringConvertible {
+    package let address: SocketAddress
+    package let error: SystemError
+    package var description: String { "cannot listen on \(address): \(error)" }
+}

@@ -1,0 +1,88 @@
+// Who may speak to the server: one key, or anybody on this machine.
+//
+// Knows no socket. Without a key the server listens on loopback only, and a web page that makes a browser talk to
+// loopback (cross-site requests, DNS rebinding) is told apart by its Origin header or by a Host that is not ours.
+
+import LarderBytes
+import LarderPlatform
+import LarderWire
+
+package struct AccessControl: Sendable {
+    private let key: [UInt8]?
+    private let checksOrigin: Bool
+
+    /// - Parameter checksOrigin: Whether requests that browsers make for foreign pages are refused; on when the server
+    ///   has no key.
+    package init(configuration: ServerConfiguration) {
+        key = configuration.apiKey?.bytes
+        checksOrigin = configuration.apiKey == nil && !configuration.insecureNoAuthentication
+    }
+
+    package var needsKey: Bool { key != nil }
+
+    /// Why the server must not start so, nil when it may.
+    package static func refusal(of configuration: ServerConfiguration) -> String? {
+        guard configuration.apiKey == nil, !configuration.insecureNoAuthentication else { return nil }
+        guard let open = configuration.listen.first(where: { !$0.isLoopback }) else { return nil }
+        return """
+            will not listen on \(open): anybody who reaches it could read and change every key. \
+            Give a key with --api-key-file FILE or LARDER_API_KEY, or listen on loopback only.
+            """
+    }
+
+    /// Whether `credential` is the key. Takes the same time for every credential of the key's length.
+    package func accepts(_ credential: RawSpan) -> Bool {
+        guard let key else { return true }
+        var difference = credential.byteCount ^ key.count
+        for position in 0..<min(credential.byteCount, key.count) {
+            difference |= Int(credential.byte(at: position) ^ key[position])
+        }
+        return difference == 0
+    }
+
+    /// Why an HTTP request is refused before anything else is looked at; nil when it may pass.
+    package func refusal(of command: Command, in input: borrowing ByteBuffer) -> Failure? {
+        if key != nil {
+            if !command.credential.isEmpty, accepts(input.span(command.credential)) { return nil }
+            return Failure(
+                .unauthorized, "The required authentication headers were either invalid or not included in the request.")
+        }
+        guard checksOrigin else { return nil }
+        if command.httpFlags.contains(.hasOrigin) {
+            return Failure(.forbidden, "Requests from web pages are refused while the server has no key (Origin header).")
+        }
+        if !command.host.isEmpty, !Self.isLocal(input.span(command.host)) {
+            return Failure(.forbidden, "The Host header names another machine; use 127.0.0.1, [::1] or localhost.")
+        }
+        return nil
+    }
+
+    /// Whether a Host header (`name` or `name:port`) names this machine.
+    static func isLocal(_ host: RawSpan) -> Bool {
+        var name = host.byteCount
+        if host.byteCount > 0, host.byte(at: 0) == UInt8(ascii: "[") {
+            guard let bracket = host.firstPosition(of: UInt8(ascii: "]")) else { return false }
+            name = bracket + 1
+        } else if let colon = host.firstPosition(of: UInt8(ascii: ":")) {
+            name = colon
+        }
+        if name < host.byteCount {
+            guard host.byte(at: name) == UInt8(ascii: ":") else { return false }
+            for position in (name + 1)..<host.byteCount where !(0x30...0x39).contains(host.byte(at: position)) { return false }
+        }
+        let bare = host.slice(0, name)
+        if bare.equals("localhost") || bare.equals("[::1]") { return true }
+        return isLoopbackAddress(bare)
+    }
+
+    /// `127.` and three more numbers: `127.example.org` is a name, not this machine.
+    private static func isLoopbackAddress(_ text: RawSpan) -> Bool {
+        guard text.byteCount <= 15, text.byteCount > 4, text.slice(0, 4).equals("127.") else { return false }
+        var dots = 0
+        for position in 0..<text.byteCount {
+            let byte = text.byte(at: position)
+            if byte == UInt8(ascii: ".") { dots += 1 } else if !(0x30...0x39).contains(byte) { return false }
+        }
+        return dots == 3
+    }
+}

@@ -1,0 +1,397 @@
+// Where a command meets the store: keys and namespaces are judged, the store is asked, and the reply is written while
+// the value lies under the lock.
+//
+// The same for every dialect. Knows no socket and no thread; the time and the log's position come with the turn.
+
+import LarderBytes
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import LarderWire
+
+/// What can be known of a command before it is executed.
+package struct PreparedCommand: Sendable {
+    var namespace: Namespace?
+    var hash = KeyHash(value: 0)
+    /// The key's shard is worth fetching.
+    var touchesKey = false
+    var failure: Failure?
+}
+
+package struct CommandExecutor: Sendable {
+    let store: Store
+    let access: AccessControl
+    let configuration: ServerConfiguration
+    let log: any ReplyLog
+    let recovery: RecoveryProgress
+    let report: StatusReport
+
+    // MARK: Before the execution
+
+    /// Finds the namespace, judges the key, hashes it, and asks for the memory of its bucket.
+    func prepare(
+        _ prepared: inout PreparedCommand, _ command: Command, _ connection: Namespace?,
+        _ input: borrowing ByteBuffer
+    ) {
+        prepared.failure = command.failure
+        prepared.touchesKey = false
+        prepared.namespace = nil
+        guard command.failure == nil, command.operation.needsNamespace else { return }
+        switch command.namespace {
+        case .connection: prepared.namespace = connection
+        case .id(let high, let low): prepared.namespace = store.namespaces.find(id: NamespaceID(high: high, low: low))
+        case .name(let range): prepared.namespace = store.namespaces.find(name: input.span(range))
+        }
+        guard command.operation.needsKey, let namespace = prepared.namespace else { return }
+        let key = input.span(command.key)
+        if let fault = namespace.settings.keyRule.checkKey(key) {
+            prepared.failure = Failure(fault, rule: namespace.settings.keyRule)
+            return
+        }
+        prepared.hash = store.hash(namespace, key)
+        prepared.touchesKey = true
+        store.prefetch(prepared.hash)
+    }
+
+    /// Asks for the memory of the entry, once its bucket has arrived.
+    @inline(__always)
+    func prefetch(_ prepared: PreparedCommand) {
+        if prepared.touchesKey { store.prefetchEntry(prepared.hash) }
+    }
+
+    /// Whether a request whose body is still to come can succeed, as far as can be known now.
+    ///
+    /// - Returns: The refusal, in the order in which the finished request would be refused; nil when it may go on.
+    func judge(
+        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer, _ turn: Turn
+    ) -> Failure? {
+        if let failure = access.refusal(of: command, in: input) { return failure }
+        if let failure = refusal(command, prepared, turn) { return failure }
+        guard command.operation == .put, command.condition != .none, let namespace = prepared.namespace else { return nil }
+        var failure: Failure?
+        let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
+            failure = command.condition.failure(for: entry.lsn.rawValue)
+        }
+        return result.hit ? failure : command.condition.failure(for: nil)
+    }
+
+    /// What speaks against executing a command at all.
+    private func refusal(
+        _ command: Command, _ prepared: PreparedCommand, _ turn: Turn
+    ) -> Failure? {
+        if let failure = command.failure { return failure }
+        guard turn.isReady || command.operation.worksWhileLoading else { return .loading }
+        if let failure = prepared.failure { return failure }
+        guard command.operation.needsNamespace else { return nil }
+        guard let namespace = prepared.namespace else {
+            return command.namespace == .connection ? .helloRequired : .namespaceNotFound
+        }
+        switch namespace.state {
+        case .ready: return nil
+        case .pending: return .namespacePending
+        case .deleting: return command.operation.worksOnDeletedNamespace ? nil : .namespaceDeleting
+        }
+    }
+
+    // MARK: Execution
+
+    /// Executes one command and writes its reply.
+    func execute(
+        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
+        _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout ByteBuffer, _ turn: Turn,
+        _ metrics: WorkerMetrics
+    ) {
+        metrics.count(command.operation)
+        let dialect = session.dialect
+        if dialect == .http {
+            if !command.operation.isOpen, let failure = access.refusal(of: command, in: input) {
+                return refuse(failure, command, &session, &output, turn, metrics)
+            }
+        } else if session.namespace == nil, command.operation != .hello {
+            // Before hello nothing but hello is looked at.
+            session.mustClose = true
+            return refuse(.helloRequired, command, &session, &output, turn, metrics)
+        }
+        if let failure = refusal(command, prepared, turn) {
+            return refuse(failure, command, &session, &output, turn, metrics)
+        }
+        switch command.operation {
+        case .get:
+            get(command, prepared, input, &session, &output, turn, metrics)
+        case .put:
+            describe(command.contentType, input, &scratch)
+            let result = store.put(
+                prepared.namespace!, key: input.span(command.key), hash: prepared.hash, value: input.span(command.value),
+                metadata: scratch.bytes, lifetime: command.lifetime.change,
+                condition: command.condition.engine, now: turn.now)
+            answer(result, command, prepared.namespace!, &session, &output, turn, metrics)
+        case .delete:
+            let result = store.remove(
+                prepared.namespace!, key: input.span(command.key), hash: prepared.hash, condition: command.condition.engine,
+                now: turn.now)
+            answer(result, command, prepared.namespace!, &session, &output, turn, metrics)
+        case .setLifetime:
+            let result = store.setDeadline(
+                prepared.namespace!, key: input.span(command.key), hash: prepared.hash, lifetime: command.lifetime.change,
+                condition: command.condition.engine, now: turn.now)
+            answer(result, command, prepared.namespace!, &session, &output, turn, metrics)
+        case .increment:
+            let result = store.increment(
+                prepared.namespace!, key: input.span(command.key), hash: prepared.hash, delta: command.delta,
+                lifetime: command.lifetime.change, now: turn.now)
+            answer(result, command, prepared.namespace!, &session, &output, turn, metrics)
+        case .append:
+            let result = store.append(
+                prepared.namespace!, key: input.span(command.key), hash: prepared.hash, value: input.span(command.value),
+                lifetime: command.lifetime.change, now: turn.now)
+            answer(result, command, prepared.namespace!, &session, &output, turn, metrics)
+        case .exists, .lifetime:
+            inspect(command, prepared, input, &session, &output, turn, metrics)
+        case .getAndTouch:
+            getAndTouch(command, prepared, input, &session, &output, turn, metrics)
+        case .getMany:
+            getMany(command, prepared, input, &session, &output, turn, metrics)
+        default:
+            executeRare(command, prepared, input, &session, &output, turn, metrics)
+        }
+    }
+
+    /// Leaves what is kept beside a value in `scratch`: its content type, unless that is what an entry without one has.
+    private func describe(_ contentType: ByteRange, _ input: borrowing ByteBuffer, _ scratch: inout ByteBuffer) {
+        scratch.removeAll()
+        let type = input.span(contentType)
+        guard type.byteCount > 0, !type.equals("application/octet-stream") else { return }
+        Metadata.append(Metadata.contentType, type.slice(0, min(type.byteCount, Self.contentTypeBytesMax)), to: &scratch)
+    }
+
+    /// What is kept of a content type.
+    static let contentTypeBytesMax = 1_024
+
+    // MARK: Reads
+
+    private func get(
+        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
+        _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
+    ) {
+        let namespace = prepared.namespace!
+        let dialect = session.dialect
+        let waits = namespace.settings.durability == .always
+        let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
+            let wait = waits ? Wait.durable(entry.lsn) : .nothing
+            session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
+                if let failure = command.condition.failure(for: entry.lsn.rawValue) {
+                    if command.condition.asksForNews {
+                        Reply.done(.notModified, version: entry.lsn.rawValue, to: command, in: dialect, into: &target)
+                    } else {
+                        Reply.failure(failure, to: command, in: dialect, into: &target)
+                    }
+                } else {
+                    Reply.entry(
+                        EntryReply(
+                            value: entry.value, contentType: entry.contentType, version: entry.lsn.rawValue,
+                            remaining: entry.deadline.remaining(at: turn.now)),
+                        to: command, in: dialect, into: &target)
+                }
+            }
+        }
+        if result.hit {
+            metrics.hits.add(1)
+        } else {
+            metrics.misses.add(1)
+            miss(result.lsn, waits, command, &session, &output, turn)
+        }
+    }
+
+    /// Answers that there is no such entry. `lsn` is that of the removal which the answer may rest on.
+    private func miss(
+        _ lsn: LSN, _ waits: Bool, _ command: Command, _ session: inout Session,
+        _ output: inout ByteBuffer, _ turn: Turn
+    ) {
+        let dialect = session.dialect
+        session.held.reply(
+            waits ? .durable(lsn) : .nothing, at: turn.position, to: command, isWrite: false, output: &output
+        ) { target in
+            if command.condition.failure(for: nil) != nil {
+                Reply.failure(.conditionFailed, to: command, in: dialect, into: &target)
+            } else {
+                Reply.done(.notFound, version: 0, to: command, in: dialect, into: &target)
+            }
+        }
+    }
+
+    /// Whether a key is there, or how long it has left.
+    private func inspect(
+        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
+        _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
+    ) {
+        let namespace = prepared.namespace!
+        let dialect = session.dialect
+        let waits = namespace.settings.durability == .always
+        let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
+            let wait = waits ? Wait.durable(entry.lsn) : .nothing
+            session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
+                if command.operation == .exists {
+                    Reply.done(.ok, version: entry.lsn.rawValue, to: command, in: dialect, into: &target)
+                } else {
+                    Reply.lifetime(
+                        entry.deadline.remaining(at: turn.now), version: entry.lsn.rawValue, to: command, in: dialect,
+                        into: &target)
+                }
+            }
+        }
+        if !result.hit { miss(result.lsn, waits, command, &session, &output, turn) }
+    }
+
+    /// Sets the lifetime and answers with the entry, as it is after that.
+    private func getAndTouch(
+        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
+        _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
+    ) {
+        let namespace = prepared.namespace!
+        let touched = store.setDeadline(
+            namespace, key: input.span(command.key), hash: prepared.hash, lifetime: command.lifetime.change, condition: .none,
+            now: turn.now)
+        guard touched.outcome == .updated else {
+            return answer(touched, command, namespace, &session, &output, turn, metrics)
+        }
+        let dialect = session.dialect
+        let wait = writeWait(touched.lsn, namespace)
+        let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
+            session.held.reply(wait, at: turn.position, to: command, isWrite: true, output: &output) { target in
+                Reply.entry(
+                    EntryReply(
+                        value: entry.value, contentType: entry.contentType, version: entry.lsn.rawValue,
+                        remaining: entry.deadline.remaining(at: turn.now)),
+                    to: command, in: dialect, into: &target)
+            }
+        }
+        // Somebody else removed it in between.
+        if !result.hit { miss(result.lsn, namespace.settings.durability == .always, command, &session, &output, turn) }
+    }
+
+    private func getMany(
+        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
+        _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
+    ) {
+        let namespace = prepared.namespace!
+        let rule = namespace.settings.keyRule
+        var ahead = BinaryKeyList(command.value, in: input)
+        var keys = ahead
+        let count = keys.count
+        // A window of hashes that runs ahead of the reads, so that their memory is on its way.
+        var hashes = InlineArray<16, KeyHash>(repeating: KeyHash(value: 0))
+        var hashed = 0
+        var read = 0
+        var latest = LSN.zero
+        var many = ByteBuffer()
+        var mark = BinaryReply.beginMany(count, to: command, into: &many)
+        while read < count {
+            while hashed < count, hashed - read < 16, let range = ahead.next(in: input) {
+                let hash = store.hash(namespace, input.span(range))
+                store.prefetch(hash)
+                hashes[hashed & 15] = hash
+                hashed += 1
+            }
+            guard let range = keys.next(in: input) else { break }
+            let key = input.span(range)
+            if let fault = rule.checkKey(key) {
+                BinaryReply.manyMiss(Failure(fault, rule: rule).status, mark: &mark, into: &many)
+            } else {
+                let result = store.read(namespace, key: key, hash: hashes[read & 15], now: turn.now) { entry in
+                    BinaryReply.manyHit(
+                        EntryReply(
+                            value: entry.value, contentType: entry.contentType, version: entry.lsn.rawValue,
+                            remaining: entry.deadline.remaining(at: turn.now)),
+                        mark: &mark, to: command, into: &many)
+                }
+                if result.lsn > latest { latest = result.lsn }
+                if result.hit {
+                    metrics.hits.add(1)
+                } else {
+                    metrics.misses.add(1)
+                    BinaryReply.manyMiss(mark: &mark, into: &many)
+                }
+            }
+            read += 1
+        }
+        BinaryReply.endMany(mark, into: &many)
+        let wait = namespace.settings.durability == .always ? Wait.durable(latest) : .nothing
+        session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { $0.append(many.bytes) }
+    }
+
+    // MARK: Answers
+
+    /// What the reply to a write with position `lsn` waits for.
+    func writeWait(_ lsn: LSN, _ namespace: Namespace) -> Wait {
+        switch namespace.settings.durability {
+        case .always: .durable(lsn)
+        case .interval: .interval(lsn)
+        case .never: .written(lsn)
+        case .off: .nothing
+        }
+    }
+
+    /// Answers a write.
+    func answer(
+        _ result: WriteResult, _ command: Command, _ namespace: Namespace, _ session: inout Session,
+        _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
+    ) {
+        let dialect = session.dialect
+        let version = result.version
+        switch result.outcome {
+        case .created, .updated, .removed:
+            let operation = command.operation
+            session.held.reply(
+                writeWait(result.lsn, namespace), at: turn.position, to: command, isWrite: true, output: &output
+            ) { target in
+                if operation == .increment || operation == .append {
+                    Reply.integer(result.integer, version: version, to: command, in: dialect, into: &target)
+                } else {
+                    Reply.done(
+                        result.outcome == .created ? .created : .ok, version: version, to: command, in: dialect,
+                        into: &target)
+                }
+            }
+        case .notFound:
+            miss(result.lsn, namespace.settings.durability == .always, command, &session, &output, turn)
+        case .conditionFailed:
+            let wait = namespace.settings.durability == .always ? Wait.durable(result.lsn) : .nothing
+            session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
+                Reply.failure(.conditionFailed, to: command, in: dialect, into: &target)
+            }
+        case .notAnInteger: refuse(.notAnInteger, command, &session, &output, turn, metrics)
+        case .integerOverflow: refuse(.integerOverflow, command, &session, &output, turn, metrics)
+        case .valueTooLarge: refuse(.valueTooLarge, command, &session, &output, turn, metrics)
+        case .backlog: refuse(.logBacklog, command, &session, &output, turn, metrics)
+        case .refused: refuseWrite(command, &session, &output, turn, metrics)
+        case .outOfMemory: refuse(.outOfMemory, command, &session, &output, turn, metrics)
+        case .namespaceGone: refuse(.namespaceDeleting, command, &session, &output, turn, metrics)
+        }
+    }
+
+    /// Answers with a refusal. In order behind replies that wait, but waits for nothing itself.
+    func refuse(
+        _ failure: Failure, _ command: Command, _ session: inout Session, _ output: inout ByteBuffer,
+        _ turn: Turn, _ metrics: WorkerMetrics
+    ) {
+        metrics.refusals.add(1)
+        let dialect = session.dialect
+        session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
+            Reply.failure(failure, to: command, in: dialect, into: &target)
+        }
+    }
+
+    /// Answers a write that the log cannot take: says what is wrong with the log, and since when.
+    func refuseWrite(
+        _ command: Command, _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn,
+        _ metrics: WorkerMetrics
+    ) {
+        metrics.refusals.add(1)
+        let dialect = session.dialect
+        let refusal = log.refusal
+        session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
+            Reply.failure(
+                refusal.isDiskFull ? .diskFull : .readOnly, text: refusal.text, to: command, in: dialect, into: &target)
+        }
+    }
+}

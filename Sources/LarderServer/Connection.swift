@@ -1,0 +1,80 @@
+// One socket and its session: what arrived and was not understood yet, and what the kernel has not taken yet.
+//
+// Holds memory only while there is something to hold: a connection at rest owns no buffer.
+
+import LarderBytes
+import LarderPlatform
+
+package final class Connection {
+    let socket: Socket
+    /// What the poller reports for this connection.
+    let token: UInt64
+    var session: Session
+    /// Bytes that arrived and do not make a whole request yet.
+    var input = ByteBuffer()
+    /// Replies that the kernel did not take at once.
+    var output = ByteBuffer()
+
+    /// What the poller is told to report.
+    var interest = Poller.Interest.read
+    /// Set when the client must take replies before more of its requests are read.
+    var isPaused = false
+    /// Set when nothing more is read and the socket is closed as soon as everything is sent.
+    var isClosing = false
+    /// The peer has closed its side; what it asked before is still answered.
+    var peerFinished = false
+    /// Listed among the connections whose replies wait for the log.
+    var isWaiting = false
+    /// When bytes last arrived or left, in the server's milliseconds.
+    var lastActivity: Milliseconds
+    /// When the unfinished request at the front of `input` began to arrive; 0: none.
+    var requestSince: Milliseconds = 0
+    /// Whether a complete request ever arrived.
+    var hasServed = false
+
+    init(socket: consuming Socket, token: UInt64, session: consuming Session, now: Milliseconds) {
+        self.socket = socket
+        self.token = token
+        self.session = session
+        lastActivity = now
+        requestSince = now
+    }
+
+    /// Sends what waits in `output`.
+    ///
+    /// - Returns: false when the peer is gone.
+    func flush() -> Bool {
+        while !output.isEmpty {
+            switch socket.send(output.bytes) {
+            case .bytes(let count): output.consume(count)
+            case .wouldBlock: return true
+            case .closed: return false
+            }
+        }
+        output.shrink()
+        return true
+    }
+
+    /// Sends `replies`, and keeps what the kernel does not take. `replies` is empty afterwards.
+    ///
+    /// - Returns: false when the peer is gone.
+    func send(_ replies: inout ByteBuffer) -> Bool {
+        if output.isEmpty {
+            while !replies.isEmpty {
+                switch socket.send(replies.bytes) {
+                case .bytes(let count): replies.consume(count)
+                case .wouldBlock:
+                    output.append(replies.bytes)
+                    replies.removeAll()
+                case .closed:
+                    replies.removeAll()
+                    return false
+                }
+            }
+            return true
+        }
+        output.append(replies.bytes)
+        replies.removeAll()
+        return flush()
+    }
+}

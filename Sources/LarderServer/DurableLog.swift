@@ -1,0 +1,96 @@
+// The log as the server sees it: the real one, between the replies that wait and the files that they wait for.
+
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import Synchronization
+
+/// The write-ahead log of a durable store. Until recovery has made one, nothing is written and nothing waits.
+package final class DurableLog: ReplyLog {
+    private let durable: DurableStore
+    private let buffer: LogBuffer
+    private let recovered = AtomicLazyReference<WriteAheadLog>()
+    private let told = Mutex(Told())
+
+    /// What the operator has been told.
+    private struct Told {
+        var taken = 0
+        var failed = 0
+        var condition: LogCondition?
+    }
+
+    package init(_ durable: DurableStore, buffer: LogBuffer) {
+        self.durable = durable
+        self.buffer = buffer
+    }
+
+    /// Recovery is complete: from now on there is a log.
+    ///
+    /// - Parameter observer: Called by whichever thread moved the log or changed its state.
+    func open(_ observer: @escaping @Sendable () -> Void) {
+        let log = durable.log
+        log.setObserver(observer)
+        _ = recovered.storeIfNil(log)
+    }
+
+    private var log: WriteAheadLog? { recovered.load() }
+
+    package var position: LogPosition {
+        guard let log else { return LogPosition(written: .zero, interval: .zero, durable: .zero) }
+        return LogPosition(
+            written: log.writtenLSN, interval: log.intervalLSN, durable: log.durableLSN,
+            snapshots: durable.snapshotsFinished, lastSnapshotFailed: durable.lastSnapshotFailed)
+    }
+
+    package var isWorking: Bool { log.map { $0.state == .ok } ?? true }
+
+    package var refusal: LogRefusal {
+        guard let condition = log?.condition else { return LogRefusal(isDiskFull: false, text: "The log is not open.") }
+        let advice =
+            condition.state == .full
+            ? "Make room on the disk; writes are taken again as soon as there is some."
+            : "Reads go on. Mend the disk, then start the server again; nothing that was acknowledged is lost."
+        return LogRefusal(isDiskFull: condition.state == .full, text: "\(condition). Nothing was changed. \(advice)")
+    }
+
+    package func endTurn(wantsSync: Bool) {
+        guard let log else { return }
+        if !buffer.isEmpty { log.writeIfIdle() }
+        if wantsSync { log.kick() }
+    }
+
+    package func requestSnapshot() -> UInt64 { durable.requestSnapshot() }
+
+    package func news() -> [String] {
+        guard let log else { return [] }
+        let snapshots = durable.snapshotStatistics
+        let condition = log.condition
+        return told.withLock { told in
+            var lines: [String] = []
+            if snapshots.taken > told.taken {
+                lines.append(
+                    "snapshot taken: \(snapshots.lastEntries) entries, \(snapshots.lastBytes) bytes, \(snapshots.lastElapsedMilliseconds) ms")
+            }
+            if snapshots.failed > told.failed, let error = snapshots.lastError {
+                lines.append("snapshot FAILED: \(error); the one before it is kept, and it is tried again later")
+            }
+            if condition != told.condition, told.condition != nil || condition.state != .ok { lines.append("\(condition)") }
+            told.taken = snapshots.taken
+            told.failed = snapshots.failed
+            told.condition = condition
+            return lines
+        }
+    }
+
+    package func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void) {
+        guard let log else { return }
+        figure("larder_log_bytes_total", "Bytes written to the log since the start.", true, Int64(log.bytesWritten))
+        figure("larder_log_unsynced_milliseconds", "Age of the oldest byte that is not on the medium.", false, log.unsyncedMilliseconds)
+        let snapshots = durable.snapshotStatistics
+        figure("larder_snapshots_total", "Snapshots taken since the start.", true, Int64(snapshots.taken))
+        figure("larder_snapshots_failed_total", "Snapshots that failed.", true, Int64(snapshots.failed))
+        figure("larder_snapshot_entries", "Entries in the last snapshot.", false, Int64(clamping: snapshots.lastEntries))
+        figure("larder_snapshot_bytes", "Bytes of the last snapshot.", false, Int64(clamping: snapshots.lastBytes))
+        figure("larder_snapshot_milliseconds", "How long the last snapshot took.", false, snapshots.lastElapsedMilliseconds)
+    }
+}

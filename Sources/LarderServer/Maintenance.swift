@@ -1,0 +1,40 @@
+// The chores that no request pays for: freeing what expired, sweeping what was flushed, giving memory back.
+//
+// Works in slices: a shard is locked for a bounded number of entries, then the next. Visibility never depends on it,
+// because reads compare the deadline with the time.
+
+import LarderEngine
+import LarderPlatform
+import Synchronization
+
+package final class Maintenance: Sendable {
+    private let server: ServerContext
+    private let stopRequested = Atomic<Bool>(false)
+    /// How long one slice may take before the thread looks around again.
+    static let workPerSlice = 4_096
+    /// The wheel's tick, which is also how late memory may come back on an idle server.
+    static let tickMilliseconds: Int64 = 10
+    static let idleMilliseconds: Int64 = 100
+
+    private let announce: @Sendable (String) -> Void
+
+    package init(server: ServerContext, announce: @escaping @Sendable (String) -> Void) {
+        self.server = server
+        self.announce = announce
+    }
+
+    package func stop() { stopRequested.store(true, ordering: .releasing) }
+
+    /// Runs until `stop()`.
+    package func run() {
+        Thread.lowerPriority(by: 5)
+        while !stopRequested.load(ordering: .acquiring) {
+            let now = server.time.now()
+            let step = server.store.maintain(now: now, budget: Self.workPerSlice)
+            for line in server.log.news() { announce(line) }
+            if step.hasMore { continue }
+            let due = step.nextDue.map { max(Self.tickMilliseconds, min($0 - now, Self.idleMilliseconds)) }
+            Thread.sleep(milliseconds: due ?? Self.idleMilliseconds)
+        }
+    }
+}

@@ -1,0 +1,183 @@
+// The server as a whole: what is started in which order, and how it stops.
+//
+// Listeners open first and answer "loading" while the data is read; workers serve; the log, the snapshots and the
+// chores have threads of their own.
+
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import LarderWire
+import Synchronization
+
+/// Why a server did not start, or stopped by itself. The text is for the person who started it.
+package struct ServerError: Error, Sendable, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}
+
+package final class Server: @unchecked Sendable {
+    // Unchecked: threads are started and joined by one caller; everything else is constant or synchronised.
+    private let context: ServerContext
+    private let files: DirectoryFileSystem
+    private let durable: DurableStore
+    private let log: DurableLog
+    private let workers: [Worker]
+    private let acceptor: Acceptor
+    private let maintenance: Maintenance
+    private let announce: @Sendable (String) -> Void
+    private var threads: [Thread] = []
+    private var acceptorThread: Thread?
+
+    /// Opens the data directory and the listeners; serves nothing yet.
+    ///
+    /// - Parameter announce: Gets one line for each thing that an operator wants to know.
+    /// - Throws: `ServerError`, with what to do about it.
+    package init(
+        configuration: ServerConfiguration, clock: any Clock = SystemClock(),
+        announce: @escaping @Sendable (String) -> Void
+    ) throws(ServerError) {
+        if let refusal = AccessControl.refusal(of: configuration) { throw ServerError(refusal) }
+        self.announce = announce
+        let time = ServerTime(clock: clock)
+        let buffer = LogBuffer()
+        let store = Store(
+            configuration: configuration.store, log: buffer, namespaces: configuration.namespaces(created: time.now()))
+        do throws(SystemError) {
+            files = try DirectoryFileSystem(path: configuration.dataDirectory)
+        } catch {
+            throw ServerError("cannot use the data directory \(configuration.dataDirectory): \(error)")
+        }
+        do throws(PersistenceError) {
+            durable = try DurableStore(
+                directory: files, clock: clock, state: StoredState(store), buffer: buffer,
+                options: configuration.persistence)
+        } catch {
+            throw ServerError("\(configuration.dataDirectory): \(error)")
+        }
+        log = DurableLog(durable, buffer: buffer)
+        context = ServerContext(configuration: configuration, store: store, time: time, log: log)
+        var workers: [Worker] = []
+        do throws(SystemError) {
+            let count = configuration.workers > 0 ? configuration.workers : Thread.processorCount
+            for _ in 0..<count {
+                let worker = try Worker(server: context)
+                context.register(worker.metrics)
+                workers.append(worker)
+            }
+        } catch {
+            throw ServerError("cannot make a worker: \(error)")
+        }
+        self.workers = workers
+        do throws(ListenError) {
+            acceptor = try Acceptor(server: context, addresses: configuration.listen, workers: workers)
+        } catch {
+            throw ServerError("\(error)")
+        }
+        maintenance = Maintenance(server: context, announce: announce)
+    }
+
+    /// Where the server listens.
+    package var addresses: [SocketAddress] { acceptor.addresses }
+
+    /// Starts to answer, recovers the data, and begins to serve.
+    ///
+    /// - Throws: `ServerError` when the data cannot be trusted. The server has stopped then.
+    package func start() throws(ServerError) {
+        do throws(SystemError) {
+            for (index, worker) in workers.enumerated() {
+                threads.append(try Thread(name: "larder-work-\(index)") { worker.run() })
+            }
+            let acceptor = acceptor
+            acceptorThread = try Thread(name: "larder-accept") { acceptor.run() }
+        } catch {
+            throw ServerError("cannot start a thread: \(error)")
+        }
+        for address in addresses { announce("listening on \(address)") }
+        do {
+            let report = try durable.recover(progress: context.recovery)
+            context.time.advance(toAtLeast: report.newestWall)
+            try durable.start()
+            let workers = workers
+            log.open { for worker in workers { worker.logMoved() } }
+            try settle(report)
+            context.phase = .ready
+            announce("ready: \(report.summary), \(context.store.statistics().entries) keys")
+        } catch {
+            stopThreads()
+            try? durable.close()
+            if let error = error as? ServerError { throw error }
+            throw ServerError("\(context.configuration.dataDirectory): \(error)")
+        }
+        do throws(SystemError) {
+            let maintenance = maintenance
+            threads.append(try Thread(name: "larder-chores") { maintenance.run() })
+        } catch {
+            throw ServerError("cannot start a thread: \(error)")
+        }
+    }
+
+    /// Takes no more connections, answers what was received, makes everything durable, and leaves.
+    package func stop() {
+        context.phase = .stopping
+        stopThreads()
+        do throws(PersistenceError) {
+            try durable.close()
+            announce("stopped")
+        } catch {
+            announce("stopped, but the log could not be completed: \(error)")
+        }
+    }
+
+    /// Runs until SIGTERM or SIGINT; a second one ends the process at once. `Signals.hold()` was called before.
+    package func run() throws(ServerError) {
+        try start()
+        _ = Signals.wait()
+        announce("stopping")
+        let server = self
+        do throws(SystemError) {
+            _ = try Thread(name: "larder-stop") {
+                _ = Signals.wait()
+                server.announce("stopped at once, on a second signal")
+                Signals.exitNow(130)
+            }
+        } catch {
+            // Without the thread the second signal simply waits.
+        }
+        stop()
+    }
+
+    /// Holds the settings against what is stored: the key rule must agree, the durability is changed.
+    private func settle(_ report: RecoveryReport) throws(ServerError) {
+        let namespace = context.store.namespaces.default
+        var settings = namespace.settings
+        let configuration = context.configuration
+        let rule = configuration.keyRule.engine
+        if report.isNew {
+            settings.keyRule = rule
+        } else if settings.keyRule != rule {
+            throw ServerError(
+                """
+                the default namespace in \(configuration.dataDirectory) was made with keys: \(settings.keyRule), \
+                but the setting keys says \(rule). Set it to \(settings.keyRule), or use another data directory.
+                """)
+        }
+        settings.durability = configuration.durability.engine
+        guard settings != namespace.settings || report.isNew else { return }
+        let result = context.store.setNamespaceSettings(namespace, settings, now: context.time.now())
+        guard result.outcome == .updated else { throw ServerError("cannot store the settings of the default namespace") }
+    }
+
+    private func stopThreads() {
+        acceptor.stop()
+        acceptorThread?.join()
+        acceptorThread = nil
+        maintenance.stop()
+        context.drainDeadline = context.time.now() + Self.drainMilliseconds
+        for worker in workers { worker.stop() }
+        for thread in threads { thread.join() }
+        threads = []
+    }
+
+    /// How long slow clients are waited for when the server stops.
+    static let drainMilliseconds: Milliseconds = 5_000
+}

@@ -1,0 +1,105 @@
+// What all workers share: the store, the log, the time, the phase of life.
+
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import Synchronization
+
+/// What the server asks of the log. The real one writes files (LarderPersistence); a test may have none.
+package protocol ReplyLog: AnyObject, Sendable {
+    /// How far the log came.
+    var position: LogPosition { get }
+    /// False while it refuses writes.
+    var isWorking: Bool { get }
+    /// Why writes are refused: state, error, file and since when.
+    var refusal: LogRefusal { get }
+    /// A worker has executed what it received: writes what was staged, or sees to it that it is written.
+    ///
+    /// - Parameter wantsSync: Whether a reply waits for the medium.
+    func endTurn(wantsSync: Bool)
+    /// Asks for a snapshot.
+    ///
+    /// - Returns: Its place in the count of finished snapshots.
+    func requestSnapshot() -> UInt64
+    /// What happened since the last call, a line each, for the operator.
+    func news() -> [String]
+    /// Names further figures for monitors: name, help, whether it is a counter, value.
+    func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void)
+}
+
+package struct LogRefusal: Sendable {
+    package var isDiskFull: Bool
+    package var text: String
+    package init(isDiskFull: Bool, text: String) {
+        self.isDiskFull = isDiskFull
+        self.text = text
+    }
+}
+
+/// A log that writes nothing and waits for nothing, for servers whose data need not survive.
+package final class NoLog: ReplyLog {
+    package init() {}
+    package var position: LogPosition {
+        let end = LSN(rawValue: .max)
+        return LogPosition(written: end, interval: end, durable: end)
+    }
+    package var isWorking: Bool { true }
+    package var refusal: LogRefusal { LogRefusal(isDiskFull: false, text: "") }
+    package func endTurn(wantsSync: Bool) {}
+    package func requestSnapshot() -> UInt64 { 0 }
+    package func news() -> [String] { [] }
+    package func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void) {}
+}
+
+package final class ServerContext: Sendable {
+    package enum Phase: UInt8, AtomicRepresentable, Sendable { case loading, ready, stopping }
+
+    package let configuration: ServerConfiguration
+    package let store: Store
+    package let time: ServerTime
+    package let log: any ReplyLog
+    package let access: AccessControl
+    package let executor: CommandExecutor
+    package let report: StatusReport
+    package let recovery = RecoveryProgress()
+    package let connections = Atomic<Int>(0)
+    package let connectionsAccepted = Atomic<UInt64>(0)
+    package let connectionsRefused = Atomic<UInt64>(0)
+    package let startedMilliseconds: Milliseconds
+    private let phaseWord = Atomic<Phase>(.loading)
+    private let drainWord = Atomic<Milliseconds>(.max)
+    private let allMetrics = Mutex<[WorkerMetrics]>([])
+
+    package init(configuration: ServerConfiguration, store: Store, time: ServerTime, log: any ReplyLog) {
+        self.configuration = configuration
+        self.store = store
+        self.time = time
+        self.log = log
+        access = AccessControl(configuration: configuration)
+        startedMilliseconds = time.now()
+        report = StatusReport(store: store, log: log)
+        executor = CommandExecutor(
+            store: store, access: access, configuration: configuration, log: log, recovery: recovery, report: report)
+        report.attach(self)
+    }
+
+    package var phase: Phase {
+        get { phaseWord.load(ordering: .acquiring) }
+        set { phaseWord.store(newValue, ordering: .releasing) }
+    }
+
+    /// When a stopping worker gives up waiting for slow clients and the log.
+    package var drainDeadline: Milliseconds {
+        get { drainWord.load(ordering: .acquiring) }
+        set { drainWord.store(newValue, ordering: .releasing) }
+    }
+
+    func beginTurn() -> Turn {
+        Turn(now: time.now(), position: log.position, logWorks: log.isWorking, isReady: phase != .loading)
+    }
+
+    func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
+
+    package func register(_ metrics: WorkerMetrics) { allMetrics.withLock { $0.append(metrics) } }
+    package var metrics: [WorkerMetrics] { allMetrics.withLock { $0 } }
+}

@@ -1,0 +1,208 @@
+// A conversation as a value: bytes in, bytes out. No socket, no thread, no clock.
+//
+// The first byte tells the dialect. Requests are decoded in batches: while one batch is decoded, the memory that each
+// command will touch is asked for, so that the misses of many commands overlap (see docs/architecture.md, "The turn").
+
+import LarderBytes
+import LarderEngine
+import LarderPlatform
+import LarderWire
+
+/// What is the same for every command of one turn of a worker.
+package struct Turn: Sendable {
+    /// Unix milliseconds.
+    package var now: Milliseconds
+    package var position: LogPosition
+    /// False while the log refuses writes; replies that wait for it are then answered with a failure.
+    package var logWorks: Bool
+    /// False until recovery is complete.
+    package var isReady: Bool
+
+    package init(now: Milliseconds, position: LogPosition, logWorks: Bool, isReady: Bool) {
+        self.now = now
+        self.position = position
+        self.logWorks = logWorks
+        self.isReady = isReady
+    }
+}
+
+/// Room for the commands of one batch; a worker has one, and sessions borrow it.
+package struct CommandBatch: ~Copyable, Sendable {
+    static let size = 32
+    var commands = [Command](repeating: Command(), count: CommandBatch.size)
+    var prepared = [PreparedCommand](repeating: PreparedCommand(), count: CommandBatch.size)
+    var scratch = ByteBuffer()
+    package init() {}
+}
+
+/// How a session left its input.
+package enum SessionProgress: Sendable {
+    /// Every complete request was answered.
+    case needMore
+    /// Requests are left, but too many replies wait for the client or the log.
+    case full
+    /// Send what there is, then close.
+    case close
+}
+
+package struct Session: ~Copyable, Sendable {
+    package private(set) var dialect = Dialect.undetermined
+    private var binary: BinaryDecoder
+    private var http: HTTPDecoder
+    package var held = HeldReplies()
+    /// Set by a refusal after which the connection is of no more use.
+    var mustClose = false
+    /// What a binary hello chose; nil before it.
+    var namespace: Namespace?
+    /// Whether any request was answered.
+    package private(set) var hasServed = false
+    private var servedSince = false
+
+    package init(configuration: ServerConfiguration) {
+        binary = BinaryDecoder(frameBytesMax: BinaryFrame.bytesMaxBeforeLogin)
+        var limits = HTTPLimits()
+        limits.valueBytesMax = configuration.valueBytesMax
+        http = HTTPDecoder(limits: limits)
+    }
+
+    /// Decodes and executes the requests in `input`, appends the replies that may be sent to `output`, and consumes
+    /// what it answered.
+    ///
+    /// - Parameter unsent: How many bytes of earlier replies the client has not taken yet.
+    package mutating func process(
+        _ input: inout ByteBuffer, output: inout ByteBuffer, unsent: Int, batch: inout CommandBatch,
+        server: ServerContext, turn: Turn, metrics: WorkerMetrics
+    ) -> SessionProgress {
+        if dialect == .undetermined {
+            guard !input.isEmpty else { return .needMore }
+            guard let spoken = Self.dialect(firstByte: input[0]) else { return .close }
+            dialect = spoken
+        }
+        var position = 0
+        var progress = SessionProgress.needMore
+        decoding: while true {
+            if unsent + output.count > server.configuration.outputBytesSoft || isSaturated(server.configuration) {
+                if position < input.count { progress = .full }
+                break
+            }
+            // Decode as many as fit the batch, and ask for the memory they will touch.
+            var count = 0
+            var last = DecodeStep.needMore
+            while count < CommandBatch.size {
+                last = decode(&input, at: &position, into: &batch.commands[count])
+                guard last == .command else { break }
+                server.executor.prepare(&batch.prepared[count], batch.commands[count], self.namespace, input)
+                count += 1
+                // What follows may depend on this one's effect on the connection or on the namespaces.
+                if batch.commands[count - 1].operation.isBarrier { break }
+            }
+            if count > 1 {
+                for index in 0..<count { server.executor.prefetch(batch.prepared[index]) }
+            }
+            for index in 0..<count {
+                server.executor.execute(
+                    batch.commands[index], batch.prepared[index], input, &self, &output, &batch.scratch, turn, metrics)
+                if mustClose { break }
+            }
+            if mustClose {
+                progress = .close
+                break
+            }
+            if count > 0 {
+                hasServed = true
+                servedSince = true
+                if dialect == .http, batch.commands[count - 1].httpFlags.contains(.close) {
+                    progress = .close
+                    break decoding
+                }
+            }
+            switch last {
+            case .command: continue
+            case .needMore: break decoding
+            case .head:
+                judgeHead(&batch.commands[count], input, &output, server, turn)
+            case .close:
+                answerClose(batch.commands[count], &output, turn)
+                progress = .close
+                break decoding
+            }
+        }
+        input.consume(position)
+        return progress
+    }
+
+    /// Whether so many replies wait for the log that no further requests are taken.
+    package func isSaturated(_ configuration: ServerConfiguration) -> Bool {
+        held.count >= Self.heldRepliesMax || held.byteCount >= Self.heldBytesMax
+    }
+
+    /// Requests of one connection that may wait for the log.
+    static let heldRepliesMax = 1_024
+    static let heldBytesMax = 4 << 20
+
+    /// Whether a request was answered since the last call.
+    package mutating func servedSinceLastLook() -> Bool {
+        defer { servedSince = false }
+        return servedSince
+    }
+
+    /// Which dialect begins with `byte` (docs/architecture.md, "One port").
+    static func dialect(firstByte byte: UInt8) -> Dialect? {
+        if byte == BinaryFrame.requestMagic { return .binary }
+        if (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) { return .http }
+        return nil
+    }
+
+    private mutating func decode(
+        _ input: inout ByteBuffer, at position: inout Int, into command: inout Command
+    ) -> DecodeStep {
+        dialect == .binary
+            ? binary.decode(input, at: &position, into: &command) : http.decode(&input, at: &position, into: &command)
+    }
+
+    /// A hello was accepted: larger frames may come, and replies may overtake if asked for.
+    mutating func greet(_ namespace: Namespace, frameBytesMax: Int, overtake: Bool) {
+        self.namespace = namespace
+        binary.frameBytesMax = frameBytesMax
+        held.overtaking = overtake
+    }
+
+    /// Decides whether the body that follows is wanted.
+    private mutating func judgeHead(
+        _ command: inout Command, _ input: borrowing ByteBuffer, _ output: inout ByteBuffer,
+        _ server: ServerContext, _ turn: Turn
+    ) {
+        var prepared = PreparedCommand()
+        server.executor.prepare(&prepared, command, namespace, input)
+        if let failure = server.executor.judge(command, prepared, input, turn) {
+            http.refuse(&command)
+            held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) {
+                Reply.failure(failure, to: command, in: .http, into: &$0)
+            }
+        } else {
+            if command.httpFlags.contains(.expectsContinue) {
+                held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) {
+                    HTTPReply.continue(into: &$0)
+                }
+            }
+            http.proceed()
+        }
+    }
+
+    private mutating func answerClose(_ command: Command, _ output: inout ByteBuffer, _ turn: Turn) {
+        guard let failure = command.failure else { return }
+        held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { [dialect] in
+            Reply.failure(failure, to: command, in: dialect, into: &$0)
+        }
+    }
+}
+
+extension LarderWire.Operation {
+    /// Whether commands behind this one must not be looked at before it has taken effect.
+    var isBarrier: Bool {
+        switch self {
+        case .hello, .namespaceCreate, .namespaceDelete, .namespaceFlush: true
+        default: false
+        }
+    }
+}

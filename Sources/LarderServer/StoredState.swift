@@ -1,0 +1,33 @@
+// The store as persistence sees it: something to walk, and to put records back into.
+
+import LarderBytes
+import LarderEngine
+import LarderPersistence
+
+/// The engine's store behind the door of persistence.
+final class StoredState: PersistentState {
+    private let store: Store
+
+    init(_ store: Store) { self.store = store }
+
+    func apply(_ record: borrowing LogRecord) { store.apply(record) }
+
+    var recordsNotApplied: Int { store.recordsNotApplied }
+
+    func appendNamespaces(to buffer: inout ByteBuffer) -> Int { store.appendNamespaces(to: &buffer) }
+
+    func beginWalk() -> any StateWalk { StoredWalk(store) }
+}
+
+/// One walk over the store.
+private final class StoredWalk: StateWalk {
+    private let store: Store
+    private var cursor = WalkCursor()
+
+    init(_ store: Store) { self.store = store }
+
+    func next(entriesMax: Int, bytesMax: Int, into buffer: inout ByteBuffer) -> Int? {
+        if cursor.isAtEnd { return nil }
+        return store.walk(&cursor, entriesMax: entriesMax, bytesMax: bytesMax, into: &buffer)
+    }
+}

@@ -1,0 +1,170 @@
+// The words of the wire in the words of the engine, and the sentences that refusals are made of.
+
+import LarderBytes
+import LarderEngine
+import LarderPlatform
+import LarderWire
+
+extension LarderWire.Operation {
+    /// Speaks of a namespace.
+    var needsNamespace: Bool {
+        switch self {
+        case .none, .hello, .namespaceCreate, .namespaceList, .stats, .snapshot, .ping, .health, .ready, .metrics: false
+        default: true
+        }
+    }
+
+    /// Speaks of one key.
+    var needsKey: Bool {
+        switch self {
+        case .get, .put, .delete, .exists, .lifetime, .setLifetime, .getAndTouch, .increment, .append: true
+        default: false
+        }
+    }
+
+    var worksWhileLoading: Bool {
+        switch self {
+        case .hello, .ping, .health, .ready, .metrics, .stats: true
+        default: false
+        }
+    }
+
+    /// Answered without a key: whether the process lives is no secret.
+    var isOpen: Bool { self == .health || self == .ready }
+
+    var worksOnDeletedNamespace: Bool { self == .namespaceGet }
+}
+
+extension LarderWire.Lifetime {
+    var change: LifetimeChange {
+        switch self {
+        case .unlimited: .unlimited
+        case .keep: .keep
+        case .milliseconds(let count): .milliseconds(count)
+        }
+    }
+}
+
+extension LarderWire.Condition {
+    var engine: WriteCondition {
+        switch self {
+        case .none: .none
+        case .absent: .absent
+        case .present: .present
+        case .version(let version): .version(version)
+        case .notVersion(let version): .notVersion(version)
+        }
+    }
+
+    /// What is wrong with an entry of `version` (nil: no live entry); nil when the condition holds.
+    func failure(for version: UInt64?) -> Failure? {
+        let holds =
+            switch self {
+            case .none: true
+            case .absent: version == nil
+            case .present: version != nil
+            case .version(let wanted): version == wanted
+            case .notVersion(let unwanted): version != unwanted
+            }
+        return holds ? nil : .conditionFailed
+    }
+
+    /// A read with this condition that finds it broken has found what the client knows already.
+    var asksForNews: Bool {
+        switch self {
+        case .notVersion, .absent: true
+        default: false
+        }
+    }
+}
+
+extension LarderWire.KeyRule {
+    var engine: LarderEngine.KeyRule { self == .path ? .path : .bytes }
+}
+
+extension LarderEngine.KeyRule {
+    var wire: LarderWire.KeyRule { self == .path ? .path : .bytes }
+}
+
+extension DurabilityChoice {
+    var engine: LarderEngine.Durability {
+        switch self {
+        case .always: .always
+        case .interval: .interval
+        case .never: .never
+        case .off: .off
+        }
+    }
+}
+
+extension LarderEngine.Durability {
+    var wire: DurabilityChoice {
+        switch self {
+        case .always: .always
+        case .interval: .interval
+        case .never: .never
+        case .off: .off
+        }
+    }
+}
+
+extension ServerConfiguration.Durability {
+    package var engine: LarderEngine.Durability {
+        switch self {
+        case .always: .always
+        case .interval: .interval
+        case .never: .never
+        case .off: .off
+        }
+    }
+}
+
+extension Deadline {
+    /// Milliseconds left, nil for ever.
+    @inline(__always)
+    func remaining(at now: Milliseconds) -> Int64? { self == .never ? nil : max(0, rawValue - now) }
+}
+
+extension Namespace {
+    func reply(_ store: Store) -> NamespaceReply {
+        let usage = store.usage(of: self)
+        return NamespaceReply(
+            id: (id.high, id.low), name: String(utf8: name), state: state == .pending ? "pending" : state == .ready ? "provision_ok" : "deleting",
+            createdMilliseconds: created, updatedMilliseconds: updated,
+            durability: settings.durability.wire.name, keyRule: settings.keyRule.wire, keys: UInt64(usage.keys), bytes: UInt64(usage.bytes))
+    }
+}
+
+extension Failure {
+    static let wrongKey = Failure(.unauthorized, "the credentials are not the server's key")
+    static let helloRequired = Failure(.helloRequired, "the first request of a connection is hello")
+    static let loading = Failure(.loading, "The server is still loading its data. Try again shortly; /readyz tells how far it is.")
+    static let namespaceNotFound = Failure(.namespaceNotFound, "There is no such namespace. Create it first, or check its name or id.")
+    static let namespacePending = Failure(.namespaceNotReady, "Namespace is not ready (status: pending)")
+    static let namespaceDeleting = Failure(.namespaceDeleting, "Namespace is being deleted (status: deleting)")
+    static let namespaceExists = Failure(.namespaceExists, "A namespace with this name exists already.", parameter: "/name")
+    static let namespacesTooMany = Failure(.outOfMemory, "There are as many namespaces as the server can hold. Delete one first.")
+    static let namespaceName = Failure(
+        .nameInvalid, "A namespace name is 1 to 255 characters of a-z, 0-9 and -.", parameter: "/name")
+    static let namespaceIsDefault = Failure(.forbidden, "The default namespace cannot be deleted. Flush it instead.")
+    static let conditionFailed = Failure(.conditionFailed, "The key is not in the state that the request asked for. Nothing was changed.")
+    static let notAnInteger = Failure(.notAnInteger, "The value is not a decimal 64-bit integer. Nothing was changed.")
+    static let integerOverflow = Failure(.integerOverflow, "The result would leave 64 bits. Nothing was changed.")
+    static let valueTooLarge = Failure(.valueTooLarge, "The value is larger than the server accepts. Nothing was changed.")
+    static let logBacklog = Failure(.logBacklog, "The log cannot keep up at the moment. Nothing was changed; try again shortly.")
+    static let outOfMemory = Failure(.outOfMemory, "There is no memory for the value. Nothing was changed; delete something first.")
+    static let unknownOperation = Failure(.unknownOperation, "The server does not know this operation.")
+
+    init(_ fault: KeyFault, rule: LarderEngine.KeyRule) {
+        switch fault {
+        case .empty: self.init(.keyEmpty, "The key is empty.", parameter: "key")
+        case .tooLong where rule == .path: self.init(.keyTooLong, "The key is longer than 256 bytes.", parameter: "key")
+        case .tooLong: self.init(.keyTooLong, "The key is longer than 1024 bytes.", parameter: "key")
+        case .illegal:
+            self.init(
+                .keyIllegal, "Keys consist of a-z, A-Z, 0-9, -, _, /, = and ., and are not . or .. alone.",
+                parameter: "key")
+        case .reserved: self.init(.keyReserved, "Keys that begin with _ are reserved.", parameter: "key")
+        }
+    }
+}

@@ -1,0 +1,47 @@
+// What a worker counts. One writer, any reader: a counter is a relaxed load and store, never a locked instruction.
+
+import LarderWire
+import Synchronization
+
+/// A counter that one thread writes and any thread may read.
+package struct Counter: ~Copyable, Sendable {
+    private let value = Atomic<UInt64>(0)
+
+    package init() {}
+
+    /// Only the owning thread calls this.
+    @inline(__always)
+    package func add(_ amount: UInt64) {
+        value.store(value.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    }
+
+    package var total: UInt64 { value.load(ordering: .relaxed) }
+}
+
+/// The counters of one worker.
+package final class WorkerMetrics: Sendable {
+    package let gets = Counter()
+    package let puts = Counter()
+    package let deletes = Counter()
+    package let lists = Counter()
+    package let others = Counter()
+    package let hits = Counter()
+    package let misses = Counter()
+    package let refusals = Counter()
+    package let receivedBytes = Counter()
+    package let sentBytes = Counter()
+    package let timeouts = Counter()
+
+    package init() {}
+
+    @inline(__always)
+    func count(_ operation: LarderWire.Operation) {
+        switch operation {
+        case .get: gets.add(1)
+        case .put: puts.add(1)
+        case .delete: deletes.add(1)
+        case .list: lists.add(1)
+        default: others.add(1)
+        }
+    }
+}
