@@ -60,6 +60,11 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(name: "larder", dependencies: ["LarderProgram"], swiftSettings: settings),
 
+        // Which server spends least on a request? `make bench` runs it beside its peers.
+        .executableTarget(
+            name: "side-by-side", dependencies: ["LarderBytes", "LarderPlatform", "LarderWire"],
+            path: "Benchmarks/SideBySide", swiftSettings: testSettings),
+
         .testTarget(name: "LarderBytesTests", dependencies: ["LarderBytes"], swiftSettings: testSettings),
         .testTarget(name: "LarderPlatformTests", dependencies: ["LarderPlatform", "LarderBytes"], swiftSettings: testSettings),
         .testTarget(
@@ -83,6 +88,13 @@ let package = Package(
                 "LarderProgram", "LarderServer", "LarderPersistence", "LarderWire", "LarderBytes", "LarderPlatform",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            swiftSettings: testSettings),
+        // The sources themselves, held against the plan of the house.
+        .testTarget(name: "LarderTreeTests", swiftSettings: testSettings),
+        // The program in processes of its own: killed, restarted, fed with bad input and with real data.
+        .testTarget(
+            name: "LarderSystemTests",
+            dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "larder"], exclude: ["sdk_check.py"],
             swiftSettings: testSettings),
     ],
     swiftLanguageModes: [.v6]

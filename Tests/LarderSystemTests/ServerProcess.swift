@@ -1,0 +1,149 @@
+// The real program in a process of its own, on a port that the system chooses, in a directory that is its own.
+
+import Foundation
+
+/// A `larder serve` that a test can kill.
+final class ServerProcess {
+    let directory: String
+    private(set) var port: UInt16 = 0
+    private var process: Process?
+    private var log = LogLines()
+    private let arguments: [String]
+    private let environment: [String: String]
+
+    struct DidNotStart: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// - Parameter directory: nil makes a fresh one.
+    init(directory: String? = nil, arguments: [String] = [], environment: [String: String] = [:]) {
+        self.directory = directory ?? Self.freshDirectory()
+        self.arguments = arguments
+        self.environment = environment
+    }
+
+    deinit { kill() }
+
+    static func freshDirectory() -> String {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("larder-test-\(UUID().uuidString)")
+        try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        return url.path
+    }
+
+    /// The program that was built with these tests.
+    static var binary: String {
+        if let named = ProcessInfo.processInfo.environment["LARDER_BINARY"] { return named }
+        return URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("larder").path
+    }
+
+    /// Starts the server and waits until it has recovered.
+    func start() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.binary)
+        process.arguments = ["serve", "--listen", "127.0.0.1:\(port)", "--data", directory + "/data"] + arguments
+        process.environment = environment.merging(["PATH": "/usr/bin:/bin"]) { mine, _ in mine }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        let pipe = Pipe()
+        process.standardError = pipe
+        let log = LogLines()
+        self.log = log
+        pipe.fileHandleForReading.readabilityHandler = { handle in
+            let data = handle.availableData
+            if data.isEmpty { handle.readabilityHandler = nil }
+            log.append(data)
+        }
+        try process.run()
+        self.process = process
+        guard let line = log.wait(for: "listening on 127.0.0.1:", seconds: 30),
+            let number = line.split(separator: ":").last.flatMap({ UInt16($0.prefix { $0.isNumber }) })
+        else { throw DidNotStart(description: log.text) }
+        port = number
+        guard log.wait(for: "ready", seconds: 120) != nil else { throw DidNotStart(description: log.text) }
+    }
+
+    /// What the server has written to its error output since it was started.
+    var logText: String { log.text }
+
+    var processID: Int32 { process?.processIdentifier ?? 0 }
+    var isRunning: Bool { process?.isRunning ?? false }
+
+    /// Waits for a line that contains `text`.
+    func waitForLog(_ text: String, seconds: Double) -> Bool { log.wait(for: text, seconds: seconds) != nil }
+
+    /// kill -9.
+    func kill() {
+        guard let process else { return }
+        Foundation.kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        self.process = nil
+    }
+
+    /// SIGTERM; returns the exit status.
+    @discardableResult
+    func stop() -> Int32 {
+        guard let process else { return -1 }
+        Foundation.kill(process.processIdentifier, SIGTERM)
+        process.waitUntilExit()
+        self.process = nil
+        return process.terminationStatus
+    }
+
+    func removeDirectory() { try? FileManager.default.removeItem(atPath: directory) }
+
+    /// Runs the program to its end.
+    static func run(_ arguments: [String], environment: [String: String] = [:], input: Data? = nil)
+        -> (status: Int32, output: String, error: String)
+    {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: binary)
+        process.arguments = arguments
+        process.environment = environment.merging(["PATH": "/usr/bin:/bin"]) { mine, _ in mine }
+        let output = Pipe()
+        let error = Pipe()
+        let feed = Pipe()
+        process.standardOutput = output
+        process.standardError = error
+        process.standardInput = feed
+        do { try process.run() } catch { return (-1, "", "\(error)") }
+        if let input { feed.fileHandleForWriting.write(input) }
+        try? feed.fileHandleForWriting.close()
+        let text = LogLines()
+        let reader = Thread { text.append(error.fileHandleForReading.readDataToEndOfFile()) }
+        reader.start()
+        let printed = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: printed, as: UTF8.self), text.text)
+    }
+}
+
+/// Text that arrives on another thread, and a way to wait for a line of it.
+final class LogLines: @unchecked Sendable {
+    private let condition = NSCondition()
+    private var data = Data()
+
+    func append(_ more: Data) {
+        condition.lock()
+        data.append(more)
+        condition.broadcast()
+        condition.unlock()
+    }
+
+    var text: String {
+        condition.lock()
+        defer { condition.unlock() }
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    /// The first line that contains `wanted`, once it is complete.
+    func wait(for wanted: String, seconds: Double) -> String? {
+        let deadline = Date(timeIntervalSinceNow: seconds)
+        condition.lock()
+        defer { condition.unlock() }
+        while true {
+            let complete = String(decoding: data, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+            if let line = complete.first(where: { $0.contains(wanted) }) { return String(line) }
+            if !condition.wait(until: deadline) { return nil }
+        }
+    }
+}
