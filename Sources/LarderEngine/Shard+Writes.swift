@@ -7,11 +7,13 @@ import LarderBytes
 import LarderPlatform
 
 /// What every write comes with.
-struct WriteContext {
+@safe struct WriteContext {
     let namespace: Namespace
     let position: TablePosition
     let now: Milliseconds
-    let log: LogBuffer
+    // Not counted: two atomic additions to one word for every write of every thread. Sound because the store holds the log, and
+    // whoever calls the store holds the store for the length of the call.
+    private let log: Unmanaged<LogBuffer>
     /// The namespace's, when the decision is made; the log compares.
     var flushLSN = LSN.zero
     let isLogged: Bool
@@ -20,7 +22,7 @@ struct WriteContext {
         self.namespace = namespace
         self.position = position
         self.now = now
-        self.log = log
+        unsafe self.log = Unmanaged.passUnretained(log)
         isLogged = namespace.settings.durability != .off
     }
 
@@ -28,8 +30,12 @@ struct WriteContext {
     static let triesMax = 16
 
     func append(_ record: borrowing LogRecord, _ body: Checksum) -> LogAnswer {
-        if isLogged { return log.append(record, body: body, namespace: namespace, flushLSN: flushLSN, now: now) }
-        return log.give(namespace: namespace, flushLSN: flushLSN, now: now)
+        if !isLogged {
+            return unsafe log._withUnsafeGuaranteedRef { $0.give(namespace: namespace, flushLSN: flushLSN, now: now) }
+        }
+        return unsafe log._withUnsafeGuaranteedRef {
+            $0.append(record, body: body, namespace: namespace, flushLSN: flushLSN, now: now)
+        }
     }
 }
 
