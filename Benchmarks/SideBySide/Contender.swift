@@ -69,7 +69,11 @@ final class Contender {
             if let socket = connectSocket(port: port) {
                 close(socket)
                 usleep(200_000)
-                return true
+                // Another server on this port would answer in place of one that could not have it.
+                var status: Int32 = 0
+                if waitpid(process, &status, WNOHANG) == 0 { return true }
+                process = 0
+                return false
             }
             usleep(50_000)
         }
