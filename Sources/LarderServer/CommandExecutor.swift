@@ -119,7 +119,9 @@ package struct CommandExecutor: Sendable {
         case .get:
             get(command, prepared, input, &session, &output, turn, metrics)
         case .put:
-            describe(command.contentType, input, &scratch)
+            guard describe(command.contentType, input, &scratch) else {
+                return refuse(.contentTypeTooLong, command, &session, &output, turn, metrics)
+            }
             let result = store.put(
                 prepared.namespace!, key: input.span(command.key), hash: prepared.hash, value: input.span(command.value),
                 metadata: scratch.bytes, lifetime: command.lifetime.change,
@@ -157,15 +159,20 @@ package struct CommandExecutor: Sendable {
     }
 
     /// Leaves what is kept beside a value in `scratch`: its content type, unless that is what an entry without one has.
-    private func describe(_ contentType: ByteRange, _ input: borrowing ByteBuffer, _ scratch: inout ByteBuffer) {
+    ///
+    /// - Returns: false when the content type is too long.
+    private func describe(_ contentType: ByteRange, _ input: borrowing ByteBuffer, _ scratch: inout ByteBuffer) -> Bool {
         scratch.removeAll()
+        guard contentType.count <= Self.contentTypeBytesMax else { return false }
         let type = input.span(contentType)
-        guard type.byteCount > 0, !type.equals("application/octet-stream") else { return }
-        Metadata.append(Metadata.contentType, type.slice(0, min(type.byteCount, Self.contentTypeBytesMax)), to: &scratch)
+        if type.byteCount > 0, !type.equals("application/octet-stream") {
+            Metadata.append(Metadata.contentType, type, to: &scratch)
+        }
+        return true
     }
 
-    /// What is kept of a content type.
-    static let contentTypeBytesMax = 1_024
+    /// The longest content type, in every dialect.
+    static let contentTypeBytesMax = 255
 
     // MARK: Reads
 
@@ -183,7 +190,7 @@ package struct CommandExecutor: Sendable {
                     if command.condition.asksForNews {
                         Reply.done(.notModified, version: entry.lsn.rawValue, to: command, in: dialect, into: &target)
                     } else {
-                        Reply.failure(failure, to: command, in: dialect, into: &target)
+                        Reply.done(failure.status, version: entry.lsn.rawValue, to: command, in: dialect, into: &target)
                     }
                 } else {
                     Reply.entry(
@@ -212,7 +219,7 @@ package struct CommandExecutor: Sendable {
             waits ? .durable(lsn) : .nothing, at: turn.position, to: command, isWrite: false, output: &output
         ) { target in
             if command.condition.failure(for: nil) != nil {
-                Reply.failure(.conditionFailed, to: command, in: dialect, into: &target)
+                Reply.done(.conditionFailed, version: 0, to: command, in: dialect, into: &target)
             } else {
                 Reply.done(.notFound, version: 0, to: command, in: dialect, into: &target)
             }
@@ -357,7 +364,7 @@ package struct CommandExecutor: Sendable {
         case .conditionFailed:
             let wait = namespace.settings.durability == .always ? Wait.durable(result.lsn) : .nothing
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
-                Reply.failure(.conditionFailed, to: command, in: dialect, into: &target)
+                Reply.done(.conditionFailed, version: version, to: command, in: dialect, into: &target)
             }
         case .notAnInteger: refuse(.notAnInteger, command, &session, &output, turn, metrics)
         case .integerOverflow: refuse(.integerOverflow, command, &session, &output, turn, metrics)
