@@ -139,7 +139,9 @@ package struct HeldReplies: ~Copyable, Sendable {
     package mutating func fail(at position: LogPosition, dialect: Dialect, into output: inout ByteBuffer) {
         while firstGate < gates.count {
             let gate = gates[firstGate]
-            if gate.wait.isOver(at: position) {
+            if case .snapshot = gate.wait, position.lastSnapshotFailed || !gate.wait.isOver(at: position) {
+                replace(Self.snapshotFailed, dialect, into: &output)
+            } else if gate.wait.isOver(at: position) {
                 move(upTo: firstGate + 1, into: &output)
             } else {
                 replace(gate.isWrite ? Self.unknown : Self.notYet, dialect, into: &output)
