@@ -71,9 +71,17 @@ package struct AccessControl: Sendable {
             for position in (name + 1)..<host.byteCount where !(0x30...0x39).contains(host.byte(at: position)) { return false }
         }
         let bare = host.slice(0, name)
-        if bare.equals("localhost") || bare.equals("[::1]") { return true }
+        if isLocalhost(bare) || bare.equals("[::1]") { return true }
         return isLoopbackAddress(bare)
     }
+
+    /// Names of hosts have no case.
+    private static func isLocalhost(_ text: RawSpan) -> Bool {
+        guard text.byteCount == localhost.count else { return false }
+        return localhost.indices.allSatisfy { text.byte(at: $0) | 0x20 == localhost[$0] }
+    }
+
+    private static let localhost = Array("localhost".utf8)
 
     /// `127.` and three more numbers: `127.example.org` is a name, not this machine.
     private static func isLoopbackAddress(_ text: RawSpan) -> Bool {
