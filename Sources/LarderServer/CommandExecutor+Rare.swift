@@ -65,7 +65,6 @@ extension CommandExecutor {
         guard let namespace = found else { return refuse(.namespaceNotFound, command, &session, &output, turn, metrics) }
         let overtake = command.binaryFlags.contains(.overtake)
         let frameBytesMax = configuration.valueBytesMax + BinaryFrame.overheadBytesMax
-        session.greet(namespace, frameBytesMax: frameBytesMax, overtake: overtake)
         let reply = HelloReply(
             overtake: overtake, keyRule: namespace.settings.keyRule.wire, durability: namespace.settings.durability.wire,
             frameBytesMax: UInt32(frameBytesMax), valueBytesMax: UInt32(configuration.valueBytesMax),
@@ -73,6 +72,8 @@ extension CommandExecutor {
         session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
             BinaryReply.hello(reply, to: command, into: &target)
         }
+        // After its own reply: the flag counts for the requests behind the hello.
+        session.greet(namespace, frameBytesMax: frameBytesMax, overtake: overtake)
     }
 
     // MARK: Listing
