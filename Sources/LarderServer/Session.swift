@@ -57,6 +57,12 @@ package struct Session: ~Copyable, Sendable {
     /// Whether any request was answered.
     package private(set) var hasServed = false
     private var servedSince = false
+    /// Decoded, and not executed for want of room for the replies; ranges count from the first byte of the input.
+    private var postponed: [Command] = []
+    private var postponedCount = 0
+    private var postponedLast = DecodeStep.needMore
+    /// How many bytes of the input have been decoded and not consumed, because postponed commands lie there.
+    private var decodedBytes = 0
 
     package init(configuration: ServerConfiguration) {
         binary = BinaryDecoder(frameBytesMax: BinaryFrame.bytesMaxBeforeLogin)
@@ -78,28 +84,37 @@ package struct Session: ~Copyable, Sendable {
             guard let spoken = Self.dialect(firstByte: input[0]) else { return .close }
             dialect = spoken
         }
-        var position = 0
+        var position = decodedBytes
         var progress = SessionProgress.needMore
         decoding: while true {
-            if unsent + output.count > server.configuration.outputBytesSoft || isSaturated(server.configuration) {
-                if position < input.count { progress = .full }
+            if isFull(unsent + output.count, server.configuration) {
+                if position < input.count || !postponed.isEmpty { progress = .full }
                 break
             }
             // Decode as many as fit the batch, and ask for the memory they will touch.
             var count = 0
             var last = DecodeStep.needMore
-            while count < CommandBatch.size {
-                last = decode(&input, at: &position, into: &batch.commands[count])
-                guard last == .command else { break }
-                server.executor.prepare(&batch.prepared[count], batch.commands[count], self.namespace, input)
-                count += 1
-                // What follows may depend on this one's effect on the connection or on the namespaces.
-                if batch.commands[count - 1].operation.isBarrier { break }
+            if !postponed.isEmpty {
+                resume(&batch, &count, &last, input, server)
+            } else {
+                while count < CommandBatch.size {
+                    last = decode(&input, at: &position, into: &batch.commands[count])
+                    guard last == .command else { break }
+                    server.executor.prepare(&batch.prepared[count], batch.commands[count], self.namespace, input)
+                    count += 1
+                    // What follows may depend on this one's effect on the connection or on the namespaces.
+                    if batch.commands[count - 1].operation.isBarrier { break }
+                }
             }
             if count > 1 {
                 for index in 0..<count { server.executor.prefetch(batch.prepared[index]) }
             }
             for index in 0..<count {
+                if index > 0, isFull(unsent + output.count, server.configuration) {
+                    postpone(batch, from: index, count: count, last)
+                    progress = .full
+                    break
+                }
                 server.executor.execute(
                     batch.commands[index], batch.prepared[index], input, &self, &output, &batch.scratch, turn, metrics)
                 if mustClose { break }
@@ -111,6 +126,11 @@ package struct Session: ~Copyable, Sendable {
             if count > 0 {
                 hasServed = true
                 servedSince = true
+                if !postponed.isEmpty {
+                    // Their words are still needed where they are.
+                    decodedBytes = position
+                    return progress
+                }
                 if dialect == .http, batch.commands[count - 1].httpFlags.contains(.close) {
                     progress = .close
                     break decoding
@@ -127,8 +147,40 @@ package struct Session: ~Copyable, Sendable {
                 break decoding
             }
         }
-        input.consume(position)
+        // Nothing was consumed while commands were postponed: their words lie before `position`.
+        if postponed.isEmpty {
+            input.consume(position)
+            decodedBytes = 0
+        }
         return progress
+    }
+
+    /// Whether no further request is carried out until replies have left.
+    private func isFull(_ outputBytes: Int, _ configuration: ServerConfiguration) -> Bool {
+        outputBytes > configuration.outputBytesSoft || isSaturated(configuration)
+    }
+
+    /// Keeps the commands of a batch whose replies there is no room for. They cannot be decoded again: HTTP rewrites words
+    /// where they lie.
+    private mutating func postpone(_ batch: borrowing CommandBatch, from first: Int, count: Int, _ last: DecodeStep) {
+        // A head that is to be judged, and why the connection is closed, stand behind the commands.
+        postponed.append(contentsOf: batch.commands[first..<min(count + 1, CommandBatch.size)])
+        postponedCount = count - first
+        postponedLast = last
+    }
+
+    /// Brings the postponed commands back into the batch.
+    private mutating func resume(
+        _ batch: inout CommandBatch, _ count: inout Int, _ last: inout DecodeStep, _ input: borrowing ByteBuffer,
+        _ server: ServerContext
+    ) {
+        for (index, command) in postponed.enumerated() {
+            batch.commands[index] = command
+            if index < postponedCount { server.executor.prepare(&batch.prepared[index], command, namespace, input) }
+        }
+        count = postponedCount
+        last = postponedLast
+        postponed = []
     }
 
     /// Whether so many replies wait for the log that no further requests are taken.
@@ -174,10 +226,13 @@ package struct Session: ~Copyable, Sendable {
     ) {
         var prepared = PreparedCommand()
         server.executor.prepare(&prepared, command, namespace, input)
-        if let failure = server.executor.judge(command, prepared, input, turn) {
+        if let verdict = server.executor.judge(command, prepared, input, turn) {
             http.refuse(&command)
-            held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) {
-                Reply.failure(failure, to: command, in: .http, into: &$0)
+            held.reply(verdict.wait, at: turn.position, to: command, isWrite: false, output: &output) {
+                switch verdict.reason {
+                case .failure(let failure): Reply.failure(failure, to: command, in: .http, into: &$0)
+                case .condition(let version): Reply.done(.conditionFailed, version: version, to: command, in: .http, into: &$0)
+                }
             }
         } else {
             if command.httpFlags.contains(.expectsContinue) {
