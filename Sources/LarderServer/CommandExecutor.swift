@@ -18,6 +18,17 @@ package struct PreparedCommand: Sendable {
     var failure: Failure?
 }
 
+/// Why the body of a request is not wanted.
+struct HeadVerdict {
+    enum Reason {
+        case failure(Failure)
+        /// The condition does not hold; the version of the entry, 0 when there is none.
+        case condition(version: UInt64)
+    }
+    var reason: Reason
+    var wait = Wait.nothing
+}
+
 package struct CommandExecutor: Sendable {
     let store: Store
     let access: AccessControl
@@ -64,15 +75,19 @@ package struct CommandExecutor: Sendable {
     /// - Returns: The refusal, in the order in which the finished request would be refused; nil when it may go on.
     func judge(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer, _ turn: Turn
-    ) -> Failure? {
-        if let failure = access.refusal(of: command, in: input) { return failure }
-        if let failure = refusal(command, prepared, turn) { return failure }
+    ) -> HeadVerdict? {
+        if let failure = accessRefusal(command, input) { return HeadVerdict(reason: .failure(failure)) }
+        if let failure = refusal(command, prepared, turn) { return HeadVerdict(reason: .failure(failure)) }
         guard command.operation == .put, command.condition != .none, let namespace = prepared.namespace else { return nil }
-        var failure: Failure?
-        let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
-            failure = command.condition.failure(for: entry.lsn.rawValue)
-        }
-        return result.hit ? failure : command.condition.failure(for: nil)
+        let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { _ in }
+        let version = result.hit ? result.lsn.rawValue : nil
+        if command.condition.holds(for: version) { return nil }
+        return HeadVerdict(reason: .condition(version: version ?? 0), wait: readWait(result.lsn, namespace))
+    }
+
+    /// Why a request of HTTP may not pass; each one shows its own credential.
+    private func accessRefusal(_ command: Command, _ input: borrowing ByteBuffer) -> Failure? {
+        command.operation.isOpen ? nil : access.refusal(of: command, in: input)
     }
 
     /// What speaks against executing a command at all.
@@ -104,7 +119,7 @@ package struct CommandExecutor: Sendable {
         metrics.count(command.operation)
         let dialect = session.dialect
         if dialect == .http {
-            if !command.operation.isOpen, let failure = access.refusal(of: command, in: input) {
+            if let failure = accessRefusal(command, input) {
                 return refuse(failure, command, &session, &output, turn, metrics)
             }
         } else if session.namespace == nil, command.operation != .hello {
@@ -186,12 +201,10 @@ package struct CommandExecutor: Sendable {
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
             let wait = waits ? Wait.durable(entry.lsn) : .nothing
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
-                if let failure = command.condition.failure(for: entry.lsn.rawValue) {
-                    if command.condition.asksForNews {
-                        Reply.done(.notModified, version: entry.lsn.rawValue, to: command, in: dialect, into: &target)
-                    } else {
-                        Reply.done(failure.status, version: entry.lsn.rawValue, to: command, in: dialect, into: &target)
-                    }
+                if !command.condition.holds(for: entry.lsn.rawValue) {
+                    Reply.done(
+                        command.condition.asksForNews ? .notModified : .conditionFailed, version: entry.lsn.rawValue,
+                        to: command, in: dialect, into: &target)
                 } else {
                     Reply.entry(
                         EntryReply(
@@ -218,11 +231,8 @@ package struct CommandExecutor: Sendable {
         session.held.reply(
             waits ? .durable(lsn) : .nothing, at: turn.position, to: command, isWrite: false, output: &output
         ) { target in
-            if command.condition.failure(for: nil) != nil {
-                Reply.done(.conditionFailed, version: 0, to: command, in: dialect, into: &target)
-            } else {
-                Reply.done(.notFound, version: 0, to: command, in: dialect, into: &target)
-            }
+            let status: Status = command.condition.holds(for: nil) ? .notFound : .conditionFailed
+            Reply.done(status, version: 0, to: command, in: dialect, into: &target)
         }
     }
 
@@ -328,6 +338,12 @@ package struct CommandExecutor: Sendable {
 
     // MARK: Answers
 
+    /// What a reply waits for that shows what the write with position `lsn` has done.
+    @inline(__always)
+    func readWait(_ lsn: LSN, _ namespace: Namespace) -> Wait {
+        namespace.settings.durability == .always ? .durable(lsn) : .nothing
+    }
+
     /// What the reply to a write with position `lsn` waits for.
     func writeWait(_ lsn: LSN, _ namespace: Namespace) -> Wait {
         switch namespace.settings.durability {
@@ -362,13 +378,17 @@ package struct CommandExecutor: Sendable {
         case .notFound:
             miss(result.lsn, namespace.settings.durability == .always, command, &session, &output, turn)
         case .conditionFailed:
-            let wait = namespace.settings.durability == .always ? Wait.durable(result.lsn) : .nothing
+            let wait = readWait(result.lsn, namespace)
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
                 Reply.done(.conditionFailed, version: version, to: command, in: dialect, into: &target)
             }
-        case .notAnInteger: refuse(.notAnInteger, command, &session, &output, turn, metrics)
-        case .integerOverflow: refuse(.integerOverflow, command, &session, &output, turn, metrics)
-        case .valueTooLarge: refuse(.valueTooLarge, command, &session, &output, turn, metrics)
+        // These tell of the value that is there, so they wait as a read of it does.
+        case .notAnInteger:
+            refuse(.notAnInteger, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace))
+        case .integerOverflow:
+            refuse(.integerOverflow, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace))
+        case .valueTooLarge:
+            refuse(.valueTooLarge, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace))
         case .backlog: refuse(.logBacklog, command, &session, &output, turn, metrics)
         case .refused: refuseWrite(command, &session, &output, turn, metrics)
         case .outOfMemory: refuse(.outOfMemory, command, &session, &output, turn, metrics)
@@ -376,14 +396,14 @@ package struct CommandExecutor: Sendable {
         }
     }
 
-    /// Answers with a refusal. In order behind replies that wait, but waits for nothing itself.
+    /// Answers with a refusal. In order behind replies that wait; most wait for nothing themselves.
     func refuse(
         _ failure: Failure, _ command: Command, _ session: inout Session, _ output: inout ByteBuffer,
-        _ turn: Turn, _ metrics: WorkerMetrics
+        _ turn: Turn, _ metrics: WorkerMetrics, after wait: Wait = .nothing
     ) {
         metrics.refusals.add(1)
         let dialect = session.dialect
-        session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
+        session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
             Reply.failure(failure, to: command, in: dialect, into: &target)
         }
     }

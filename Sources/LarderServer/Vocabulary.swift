@@ -56,17 +56,15 @@ extension LarderWire.Condition {
         }
     }
 
-    /// What is wrong with an entry of `version` (nil: no live entry); nil when the condition holds.
-    func failure(for version: UInt64?) -> Failure? {
-        let holds =
-            switch self {
-            case .none: true
-            case .absent: version == nil
-            case .present: version != nil
-            case .version(let wanted): version == wanted
-            case .notVersion(let unwanted): version != unwanted
-            }
-        return holds ? nil : .conditionFailed
+    /// Whether an entry of `version` (nil: no live entry) is what the condition asks for.
+    func holds(for version: UInt64?) -> Bool {
+        switch self {
+        case .none: true
+        case .absent: version == nil
+        case .present: version != nil
+        case .version(let wanted): version == wanted
+        case .notVersion(let unwanted): version != unwanted
+        }
     }
 
     /// A read with this condition that finds it broken has found what the client knows already.
@@ -147,7 +145,6 @@ extension Failure {
     static let namespaceName = Failure(
         .nameInvalid, "A namespace name is 1 to 255 characters of a-z, 0-9 and -.", parameter: "/name")
     static let namespaceIsDefault = Failure(.forbidden, "The default namespace cannot be deleted. Flush it instead.")
-    static let conditionFailed = Failure(.conditionFailed, "The key is not in the state that the request asked for. Nothing was changed.")
     static let contentTypeTooLong = Failure(.malformed, "The content type is longer than 255 bytes. Nothing was changed.")
     static let notAnInteger = Failure(.notAnInteger, "The value is not a decimal 64-bit integer. Nothing was changed.")
     static let integerOverflow = Failure(.integerOverflow, "The result would leave 64 bits. Nothing was changed.")
