@@ -1,3 +1,5 @@
+import LarderEngine
+import LarderSimulation
 import LarderWire
 import Testing
 
@@ -96,5 +98,67 @@ import Testing
             ids += try Answer.all(client.proceed()).map(\.id)
         }
         #expect(ids == Array(0...40))
+    }
+}
+
+/// A client that takes replies slowly and a log that lags change when replies come, never which.
+@Suite("Slow clients") struct SlowClientTests {
+    /// With room for one reply at a time, and each request looked at again and again.
+    static func slowly(_ pieces: [[UInt8]]) -> [UInt8] {
+        var configuration = ServerConfiguration()
+        configuration.outputBytesSoft = 0
+        let rig = Rig(configuration)
+        rig.createNamespace("carts", .interval, .bytes)
+        let client = Client(rig)
+        var bytes: [UInt8] = []
+        for piece in pieces where !client.isClosed {
+            bytes += client.sendOnce(piece)
+            while client.isFull { bytes += client.proceedOnce() }
+        }
+        return bytes
+    }
+
+    @Test(arguments: [ConversationTests.binary, WebTests.requests])
+    func `commands that wait for room are answered as the others`(_ requests: [[UInt8]]) {
+        // Without the requests whose replies hold random ids.
+        let known = requests.filter { !$0.text.contains("fresh") && !$0.text.contains("storage/kvs?") && $0[1] != 0x42 }
+        let whole = known.flatMap { $0 }
+        let expected = ConversationTests.replies(known).count
+        #expect(Self.slowly([whole]).count == expected)
+        #expect(Self.slowly([whole]) == Self.slowly(known))
+        for position in stride(from: 1, to: whole.count, by: 37) {
+            let cut = Self.slowly([Array(whole[..<position]), Array(whole[position...])])
+            // Where a body is still to come, 100 is said first.
+            #expect(cut.count == expected || cut.text.contains("100 Continue"), "cut at \(position)")
+        }
+    }
+
+    @Test(arguments: 1...8 as ClosedRange<UInt64>)
+    func `whenever the log moves, binary replies come once each and in order`(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let rig = Rig(waits: true)
+        let client = Client(rig)
+        client.send(Ask.hello())
+        var ids: [UInt32] = []
+        var sent: UInt32 = 0
+        for _ in 0..<2_000 {
+            switch UInt8.random(in: 0..<8, using: &random) {
+            case 0: rig.sync()
+            case 1: ids += try Answer.all(client.logMoved()).map(\.id)
+            default:
+                let key = "k\(UInt8.random(in: 0..<4, using: &random))"
+                let request = switch UInt8.random(in: 0..<4, using: &random) {
+                case 0: Ask.put(key, "v", id: sent)
+                case 1: Ask.delete(key, id: sent)
+                case 2: Ask.get(key, id: sent)
+                default: Ask.ping(id: sent)
+                }
+                sent += 1
+                ids += try Answer.all(client.send(request)).map(\.id)
+            }
+        }
+        rig.sync()
+        ids += try Answer.all(client.logMoved()).map(\.id)
+        #expect(ids == Array(0..<sent), "seed \(seed)")
     }
 }
