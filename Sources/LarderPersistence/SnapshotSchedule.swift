@@ -29,6 +29,8 @@ struct SnapshotSchedule {
     private var activityLSN = LSN.zero
 
     private static let nanoseconds: Int64 = 1_000_000
+    /// A start that found more segments than this asks for a snapshot.
+    private static let segmentsMax = 4
 
     mutating func begin(after recovered: Recovered, _ manifest: Manifest, now: Int64, log: WriteAheadLog) {
         nextNumber = (manifest.snapshots.map(\.number).max() ?? 0) + 1
@@ -37,6 +39,8 @@ struct SnapshotSchedule {
         lastLSN = recovered.log.recordCount > 0 ? .zero : log.durableLSN
         lastTime = now
         activityLSN = log.durableLSN
+        // Each start begins a segment; without a snapshot nothing would ever let the old ones go.
+        isRequested = Int(recovered.log.lastSegment) - Int(manifest.oldestSegment) >= Self.segmentsMax
     }
 
     mutating func request() { isRequested = true }

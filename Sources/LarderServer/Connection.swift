@@ -29,6 +29,8 @@ package final class Connection {
     var lastActivity: Milliseconds
     /// When the unfinished request at the front of `input` began to arrive; 0: none.
     var requestSince: Milliseconds = 0
+    /// Set when complete requests are left in `input` for another turn.
+    var hasLeftover = false
     /// Whether a complete request ever arrived.
     var hasServed = false
 

@@ -40,6 +40,10 @@ package final class Worker: @unchecked Sendable {
     static let inputBytes = 65_536
     /// Receives for one connection in one turn.
     static let receivesPerTurn = 4
+    /// How often one connection's replies may fill the limit and go out in one turn.
+    static let roundsPerTurn = 4
+    /// How long a client with too many replies waiting may take none.
+    static let stalledMilliseconds: Milliseconds = 10_000
 
     package init(server: ServerContext) throws(SystemError) {
         self.server = server
@@ -85,7 +89,13 @@ package final class Worker: @unchecked Sendable {
                 unfinished.removeAll(keepingCapacity: true)
                 for slot in slots {
                     guard let connection = connections[slot] else { continue }
-                    receive(connection, slot, turn)
+                    if connection.hasLeftover {
+                        connection.hasLeftover = false
+                        serve(connection, slot, &connection.input, turn)
+                        if connections[slot] != nil, connection.input.isEmpty { connection.input.shrink() }
+                    } else {
+                        receive(connection, slot, turn)
+                    }
                 }
             }
             server.log.endTurn(wantsSync: wantsSync)
@@ -134,7 +144,7 @@ package final class Worker: @unchecked Sendable {
     /// Receives and serves a bounded amount.
     private func receive(_ connection: Connection, _ slot: Int, _ turn: Turn) {
         for _ in 0..<Self.receivesPerTurn {
-            if connection.isPaused || connection.isClosing { return }
+            if connection.isPaused || connection.isClosing || connection.hasLeftover { return }
             let transfer: Transfer
             let asked: Int
             if connection.input.isEmpty {
@@ -171,12 +181,14 @@ package final class Worker: @unchecked Sendable {
                 if count < asked { return }
             }
         }
-        if !connection.isPaused, !connection.isClosing { unfinished.append(slot) }
+        if !connection.isPaused, !connection.isClosing, !connection.hasLeftover { unfinished.append(slot) }
     }
 
     /// Decodes and executes what lies in `bytes`, and sends the replies.
     private func serve(_ connection: Connection, _ slot: Int, _ bytes: inout ByteBuffer, _ turn: Turn) {
+        var rounds = 0
         while true {
+            rounds += 1
             let progress = connection.session.process(
                 &bytes, output: &output, unsent: connection.output.count, batch: &batch, server: server, turn: turn,
                 metrics: metrics)
@@ -196,8 +208,14 @@ package final class Worker: @unchecked Sendable {
                 break
             case .full:
                 // Everything went out at once: there is room again.
-                if connection.output.isEmpty, !connection.session.isSaturated(server.configuration) { continue }
-                connection.isPaused = true
+                if connection.output.isEmpty, !connection.session.isSaturated(server.configuration) {
+                    if rounds < Self.roundsPerTurn { continue }
+                    // The others have waited long enough.
+                    connection.hasLeftover = true
+                    unfinished.append(slot)
+                } else {
+                    connection.isPaused = true
+                }
             case .close:
                 connection.isClosing = true
                 bytes.removeAll()
@@ -219,7 +237,6 @@ package final class Worker: @unchecked Sendable {
     /// Tells the poller what to report from now on, and closes a connection that has nothing left to do.
     private func settle(_ connection: Connection, _ slot: Int) {
         if connection.isClosing { return drainOrClose(connection, slot) }
-        if connection.output.count > server.configuration.outputBytesMax { return close(slot) }
         updateInterest(connection, slot)
     }
 
@@ -361,7 +378,8 @@ package final class Worker: @unchecked Sendable {
             let tooSlow = requestAge > Milliseconds(limit) * 1_000 && !connection.isPaused
             let tooIdle = isHTTP && configuration.httpIdleSeconds > 0 && idle > Milliseconds(configuration.httpIdleSeconds) * 1_000
             let notTaking = (connection.isPaused || connection.isClosing) && idle > Milliseconds(configuration.requestSeconds) * 1_000
-            guard tooSlow || tooIdle || notTaking, connection.session.held.isEmpty else { continue }
+            let stalled = connection.output.count > configuration.outputBytesMax && idle > Self.stalledMilliseconds
+            guard tooSlow || tooIdle || notTaking || stalled, connection.session.held.isEmpty else { continue }
             metrics.timeouts.add(1)
             close(slot)
         }

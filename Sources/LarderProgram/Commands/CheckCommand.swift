@@ -81,7 +81,7 @@ struct CheckOutput: Printable, Equatable {
             snapshotUsed = report.snapshot
             recordsReplayed = report.recordsReplayed
             bytesCut = report.bytesCut
-            stoppedInOrder = report.wasClean
+            stoppedInOrder = check.log?.endsClean ?? false
         }
         verdict = check.isSound ? .sound : check.refusal.map(Self.verdict) ?? .damaged
     }

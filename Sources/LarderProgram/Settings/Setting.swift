@@ -69,7 +69,7 @@ package struct Setting: Sendable {
                 + "not beginning with _. `bytes`: any 1 to 1024 bytes.",
             trade: "`bytes` lets in keys with colons or spaces, which must be percent-encoded in a URL."),
         Setting(
-            "value-bytes-max", .bytes(\.server.valueBytesMax, in: 1...16_777_216),
+            "value-bytes-max", .bytes(\.server.valueBytesMax, in: 1...15_728_640),
             meaning: "The largest value that a write may bring.",
             trade: "Larger values let one client hold more memory and delay others on the same connection."),
         Setting(
@@ -111,7 +111,7 @@ package struct Setting: Sendable {
             trade: "Larger lets deep pipelines flow; it is memory that every slow reader can hold."),
         Setting(
             "output-bytes-max", .bytes(\.server.outputBytesMax, in: 1_048_576...1_073_741_824),
-            meaning: "A client for which more bytes of replies wait than this is disconnected. Must hold two of the largest values.",
+            meaning: "A client for which more bytes of replies wait than this, and that takes none for 10 s, is disconnected. Must hold two of the largest values.",
             trade: "Larger forgives readers that stall; it bounds the memory that one of them can take."),
     ]
 }

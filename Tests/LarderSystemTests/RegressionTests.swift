@@ -1,0 +1,65 @@
+import Foundation
+import LarderBytes
+import LarderWire
+import Testing
+
+/// Defects of the running program, each named for what was wrong.
+@Suite("Regressions of the program", .serialized) struct RegressionTests {
+    @Test func `a client that reads was cut off when its pipelined replies passed the limit`() throws {
+        let server = ServerProcess(arguments: ["--durability", "never"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let value = [UInt8](repeating: 0x5A, count: 1_048_576)
+        let client = try BinaryClient(port: server.port)
+        #expect(try client.put("big", value).status == .created)
+        let key = Array("big".utf8)
+        for _ in 0..<40 { client.queue { BinaryRequest.get(key.span.bytes, id: $0, into: &$1) } }
+        try client.flush()
+        for _ in 0..<40 { #expect(try client.receive().answer.value.count == value.count) }
+
+        let http = try HTTPClient(port: server.port)
+        try http.send(raw: Array(String(repeating: "GET /kv/default/big HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", count: 40).utf8))
+        for _ in 0..<40 { #expect(try http.receive().body.count == value.count) }
+    }
+
+    @Test func `the largest permitted value limit ended the process at the start`() throws {
+        let server = ServerProcess(arguments: ["--value-bytes-max", "15MiB", "--durability", "never"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let value = [UInt8](repeating: 7, count: 15 << 20)
+        let http = try HTTPClient(port: server.port)
+        #expect(try http.call("PUT", "/kv/default/huge", body: value).status == 201)
+        for _ in 0..<3 { try http.send("GET", "/kv/default/huge") }
+        for _ in 0..<3 { #expect(try http.receive().body == value) }
+    }
+
+    @Test func `restarts without writes piled up segments without end`() throws {
+        let server = ServerProcess()
+        defer { server.removeDirectory() }
+        try server.start()
+        #expect(try BinaryClient(port: server.port).put("k", [1]).status == .created)
+        var most = 0
+        for _ in 0..<14 {
+            server.kill()
+            try server.start()
+            // The snapshot that a start with many segments asks for is waited for by one that is asked for behind it.
+            let client = try BinaryClient(port: server.port)
+            let segments = try FileManager.default.contentsOfDirectory(atPath: server.directory + "/data").filter { $0.hasPrefix("wal-") }
+            most = max(most, segments.count)
+            #expect(try client.get("k").value == [1])
+            if segments.count > 5 { #expect(try client.call { BinaryRequest.snapshot(id: $0, into: &$1) }.status == .ok) }
+        }
+        #expect(most <= 8, "\(most) segments")
+    }
+
+    @Test func `check said that an orderly stop was none`() throws {
+        let server = ServerProcess()
+        defer { server.removeDirectory() }
+        try server.start()
+        #expect(try BinaryClient(port: server.port).put("k", [1]).status == .created)
+        #expect(server.stop() == 0)
+        let result = ServerProcess.run(["check", server.directory + "/data"])
+        #expect(result.status == 0)
+        #expect(result.output.contains("stopped in order") && !result.output.contains("not stopped in order"), "\(result.output)")
+    }
+}
