@@ -19,9 +19,12 @@ package struct DirectoryCheck: Sendable {
     /// Why a start would be refused; nil when it would not.
     package var refusal: PersistenceError?
 
+    /// Why the older snapshot and the log behind it could not stand in for the newer one; nil when they could.
+    package var olderRefusal: PersistenceError?
+
     /// Whether a start would succeed with everything that the directory should hold.
     package var isSound: Bool {
-        refusal == nil && !usedPreviousManifest && snapshots.allSatisfy { $0.damage == nil }
+        refusal == nil && olderRefusal == nil && !usedPreviousManifest && snapshots.allSatisfy { $0.damage == nil }
     }
 
     /// Checks a directory. Refused while a server uses it.
@@ -43,9 +46,27 @@ package struct DirectoryCheck: Sendable {
             let recovered = try recovery.run(directory.names()) { _ in }
             report = recovered.report
             log = recovered.log
+            if manifest.snapshots.count > 1 { olderRefusal = Self.checkOlder(manifest, files, try directory.names(), threads) }
             withExtendedLifetime(directory) {}
         } catch {
             refusal = error
+        }
+    }
+
+    /// Reads what a start would read if the newest snapshot were lost.
+    private static func checkOlder(
+        _ manifest: Manifest, _ files: any FileSystem, _ names: [String], _ threads: Int
+    ) -> PersistenceError? {
+        var older = manifest
+        older.snapshots.removeFirst()
+        let recovery = Recovery(
+            files: files, manifest: older, isPrevious: false, progress: RecoveryProgress(), threads: threads,
+            syncsFirst: false)
+        do throws(PersistenceError) {
+            _ = try recovery.run(names) { _ in }
+            return nil
+        } catch {
+            return error
         }
     }
 

@@ -136,7 +136,9 @@ package final class Server: @unchecked Sendable {
         let server = self
         do throws(SystemError) {
             _ = try Thread(name: "larder-stop") {
-                _ = Signals.wait()
+                // Some supervisors send the first one twice: to the process, and to its group.
+                let first = server.context.time.now()
+                repeat { _ = Signals.wait() } while server.context.time.now() - first < Self.repeatMilliseconds
                 server.announce("stopped at once, on a second signal")
                 Signals.exitNow(130)
             }
@@ -178,6 +180,8 @@ package final class Server: @unchecked Sendable {
         threads = []
     }
 
+    /// A signal so soon after the first is the first one again.
+    private static let repeatMilliseconds: Milliseconds = 250
     /// How long slow clients are waited for when the server stops.
     static let drainMilliseconds: Milliseconds = 5_000
 }

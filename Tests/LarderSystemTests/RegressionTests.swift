@@ -62,4 +62,29 @@ import Testing
         #expect(result.status == 0)
         #expect(result.output.contains("stopped in order") && !result.output.contains("not stopped in order"), "\(result.output)")
     }
+
+    @Test func `check did not look at the log that only the older snapshot needs`() throws {
+        let server = ServerProcess()
+        defer { server.removeDirectory() }
+        try server.start()
+        let client = try BinaryClient(port: server.port)
+        for round in 0..<2 {
+            #expect(try client.call { BinaryRequest.snapshot(id: $0, into: &$1) }.status == .ok)
+            for index in 0..<200 { _ = try client.put("k/\(round)/\(index)", Array("value".utf8)) }
+        }
+        #expect(server.stop() == 0)
+        let data = server.directory + "/data"
+        #expect(ServerProcess.run(["check", data]).status == 0)
+        let oldest = try #require(try FileManager.default.contentsOfDirectory(atPath: data).filter { $0.hasPrefix("wal-") }.min())
+        let handle = try FileHandle(forUpdating: URL(fileURLWithPath: data + "/" + oldest))
+        try handle.seek(toOffset: 4_096 + 1_000)
+        try handle.write(contentsOf: Data(repeating: 0xA5, count: 64))
+        try handle.close()
+        let result = ServerProcess.run(["check", data])
+        #expect(result.status == 1, "\(result.output)")
+        #expect(result.output.contains(oldest), "\(result.output)")
+        // A start does not need it.
+        try server.start()
+        #expect(try BinaryClient(port: server.port).get("k/1/199").value == Array("value".utf8))
+    }
 }

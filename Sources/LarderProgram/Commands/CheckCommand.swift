@@ -49,6 +49,7 @@ struct CheckOutput: Printable, Equatable {
     private(set) var verdict: Verdict
     /// Why a start would be refused; left out when it would not.
     private(set) var refusal: String?
+    private(set) var olderGeneration: String?
     private(set) var usedPreviousManifest = false
     private(set) var snapshots: [Snapshot] = []
     private(set) var snapshotUsed: UInt32?
@@ -71,6 +72,7 @@ struct CheckOutput: Printable, Equatable {
 
     private mutating func take(_ check: DirectoryCheck) {
         refusal = check.refusal?.description
+        olderGeneration = check.olderRefusal?.description
         usedPreviousManifest = check.usedPreviousManifest
         snapshots = check.snapshots.map { snapshot in
             Snapshot(
@@ -103,6 +105,7 @@ struct CheckOutput: Printable, Equatable {
     var text: String {
         var lines = ["\(directory): \(verdict.rawValue)"]
         if let refusal { lines.append("a start would be refused: \(refusal)") }
+        if let olderGeneration { lines.append("the older snapshot could not stand in for the newer one: \(olderGeneration)") }
         if usedPreviousManifest { lines.append("MANIFEST is damaged; MANIFEST.prev stands in for it") }
         for snapshot in snapshots {
             lines.append("snapshot \(snapshot.number): \(snapshot.damage ?? "\(snapshot.entries) entries, whole")")
