@@ -84,10 +84,15 @@ extension CommandExecutor {
     ) {
         let namespace = prepared.namespace!
         let dialect = session.dialect
+        // A page ends with a key or a common prefix, and both begin with the prefix that was asked for.
+        let cursor = input.span(command.list.cursor)
+        guard cursor.byteCount == 0 || cursor.hasPrefix(input.span(command.list.prefix)),
+            cursor.byteCount <= LarderEngine.KeyRule.bytes.bytesMax
+        else { return refuse(.cursorInvalid, command, &session, &output, turn, metrics) }
         var page = ByteBuffer()
         var mark = Reply.beginList(to: command, in: dialect, into: &page)
         let listed = store.list(
-            namespace, prefix: input.span(command.list.prefix), after: input.span(command.list.cursor),
+            namespace, prefix: input.span(command.list.prefix), after: cursor,
             delimiter: command.list.delimiter, limit: command.list.limit, withValues: command.list.withValues,
             bytesMax: Self.listBytesMax, now: turn.now
         ) { item in

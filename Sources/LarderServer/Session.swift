@@ -202,6 +202,8 @@ package struct Session: ~Copyable, Sendable {
     static func dialect(firstByte byte: UInt8) -> Dialect? {
         if byte == BinaryFrame.requestMagic { return .binary }
         if (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) { return .http }
+        // An empty line may stand before a request (RFC 9112 section 2.2); no other dialect begins with one.
+        if byte == UInt8(ascii: "\r") { return .http }
         return nil
     }
 

@@ -146,6 +146,8 @@ extension Failure {
         .nameInvalid, "A namespace name is 1 to 255 characters of a-z, 0-9 and -.", parameter: "/name")
     static let namespaceIsDefault = Failure(.forbidden, "The default namespace cannot be deleted. Flush it instead.")
     static let contentTypeTooLong = Failure(.malformed, "The content type is longer than 255 bytes. Nothing was changed.")
+    static let cursorInvalid = Failure(
+        .cursorInvalid, "The cursor is not one that a listing with this prefix ends with. Begin without one.", parameter: "cursor")
     static let notAnInteger = Failure(.notAnInteger, "The value is not a decimal 64-bit integer. Nothing was changed.")
     static let integerOverflow = Failure(.integerOverflow, "The result would leave 64 bits. Nothing was changed.")
     static let valueTooLarge = Failure(.valueTooLarge, "The value is larger than the server accepts. Nothing was changed.")

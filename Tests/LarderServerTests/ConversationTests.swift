@@ -231,6 +231,22 @@ import Testing
         #expect(many.map(\.text) == (0..<50).map { "\($0)" })
     }
 
+    @Test func `a cursor that no listing with this prefix ends with was taken for a place`() throws {
+        let client = Self.client(Rig())
+        client.send(Ask.put("L/1", "v"))
+        for cursor in [Array("A".utf8), Array("M".utf8), [0xFF, 0x01], [UInt8](repeating: 0x4C, count: 2_000)] {
+            #expect(try Answer.only(client.send(Ask.list(prefix: "L/", after: cursor))).status == .cursorInvalid)
+        }
+        #expect(try Answer.page(client.send(Ask.list(prefix: "L/", after: Array("L/0".utf8)))).items == ["L/1"])
+    }
+
+    @Test func `an empty line before the first request closed the connection`() throws {
+        let client = Client(Rig())
+        let reply = client.send(Array("\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
+        #expect(String(decoding: reply, as: UTF8.self).hasPrefix("HTTP/1.1 200"))
+        #expect(!client.isClosed)
+    }
+
     @Test func `a listing goes on behind its cursor, and folds at a delimiter`() throws {
         let client = Self.client(Rig())
         for key in ["a", "b/1", "b/2", "b/c/3", "c", "d/1"] { client.send(Ask.put(key, "v" + key)) }
