@@ -5,26 +5,6 @@ import LarderPersistence
 import LarderPlatform
 import Testing
 
-/// The engine's store as persistence sees it.
-private final class EngineState: PersistentState {
-    let store: Store
-    init(_ store: Store) { self.store = store }
-    func apply(_ record: borrowing LogRecord) { store.apply(record) }
-    var recordsNotApplied: Int { store.recordsNotApplied }
-    func appendNamespaces(to buffer: inout ByteBuffer) -> Int { store.appendNamespaces(to: &buffer) }
-    func beginWalk() -> any StateWalk { EngineWalk(store) }
-}
-
-private final class EngineWalk: StateWalk {
-    private let store: Store
-    private var cursor = WalkCursor()
-    init(_ store: Store) { self.store = store }
-    func next(entriesMax: Int, bytesMax: Int, into buffer: inout ByteBuffer) -> Int? {
-        if cursor.isAtEnd { return nil }
-        return store.walk(&cursor, entriesMax: entriesMax, bytesMax: bytesMax, into: &buffer)
-    }
-}
-
 /// The whole of it on a real disk: the engine's store, threads, and a directory.
 @Suite("Durable engine", .serialized) struct EngineTests {
     private final class Life: Sendable {
@@ -37,7 +17,7 @@ private final class EngineWalk: StateWalk {
             var options = PersistenceOptions()
             options.snapshotBytesPerSecond = 0
             store = try DurableStore(
-                directory: DirectoryFileSystem(path: path), clock: SystemClock(), state: EngineState(engine), buffer: buffer,
+                directory: DirectoryFileSystem(path: path), clock: SystemClock(), state: StoredState(engine), buffer: buffer,
                 options: options)
         }
 

@@ -2,21 +2,20 @@
 
 import LarderBytes
 import LarderEngine
-import LarderPersistence
 
 /// The engine's store behind the door of persistence.
-final class StoredState: PersistentState {
+package final class StoredState: PersistentState {
     private let store: Store
 
-    init(_ store: Store) { self.store = store }
+    package init(_ store: Store) { self.store = store }
 
-    func apply(_ record: borrowing LogRecord) { store.apply(record) }
+    package func apply(_ record: borrowing LogRecord) { store.apply(record) }
 
-    var recordsNotApplied: Int { store.recordsNotApplied }
+    package var recordsNotApplied: Int { store.recordsNotApplied }
 
-    func appendNamespaces(to buffer: inout ByteBuffer) -> Int { store.appendNamespaces(to: &buffer) }
+    package func appendNamespaces(to buffer: inout ByteBuffer) -> Int { store.appendNamespaces(to: &buffer) }
 
-    func beginWalk() -> any StateWalk { StoredWalk(store) }
+    package func beginWalk() -> any StateWalk { StoredWalk(store) }
 }
 
 /// One walk over the store.
