@@ -30,7 +30,7 @@ let package = Package(
         // Header-only C: what the Glibc module hides (epoll, accept4, futex) and processor instructions.
         .target(name: "CLarderIntrinsics"),
         .target(name: "CLarderSystem"),
-        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
 
         .target(name: "LarderBytes", dependencies: ["CLarderIntrinsics"], swiftSettings: settings),
         .target(name: "LarderPlatform", dependencies: ["CLarderIntrinsics", "CLarderSystem", "LarderBytes"], swiftSettings: settings),
