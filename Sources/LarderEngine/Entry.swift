@@ -1,7 +1,7 @@
 // One entry, as it lies in the slab: a header, then what it may have, then key and value.
 //
 //     0  LSN, never zero                          u64
-//     8  value bytes : 24, flags : 8              u32
+//     8  value bytes : 25, flags : 7              u32
 //    12  key bytes                                u16
 //    14  slot of the namespace                    u16
 //    16  [deadline : 44, wheel position : 16, armed : 1]   u64, with flag hasDeadline
@@ -37,19 +37,23 @@ struct EntryShape {
 /// A view of an entry where it lies.
 @safe struct Entry {
     static let headerBytes = 16
-    static let valueBytesMax = 1 << 24 - 1
+    /// The header has room for twice as much; 16 MiB inclusive is what is promised.
+    static let valueBytesMax = 1 << 24
     static let keyBytesMax = 1_024
 
     private let base: UnsafeMutableRawPointer
 
     @inline(__always) init(_ base: UnsafeMutableRawPointer) { unsafe self.base = base }
 
+    /// Bits of byte 11. Bit 0 of it is the highest of the value's length.
     private enum Flag {
-        static let hasDeadline: UInt8 = 1
-        static let hasMetadata: UInt8 = 2
-        static let frequencyShift: UInt8 = 2
-        static let frequencyMask: UInt8 = 0b1100
+        static let hasDeadline: UInt8 = 2
+        static let hasMetadata: UInt8 = 4
+        static let frequencyShift: UInt8 = 3
+        static let frequencyMask: UInt8 = 0b11000
     }
+
+    private static let valueBytesMask: UInt64 = 1 << 25 - 1
 
     // MARK: Reading
 
@@ -65,7 +69,7 @@ struct EntryShape {
         nonmutating set { unsafe base.storeBytes(of: newValue, toByteOffset: 11, as: UInt8.self) }
     }
 
-    @inline(__always) var valueBytes: Int { Int(truncatingIfNeeded: header & 0xFF_FFFF) }
+    @inline(__always) var valueBytes: Int { Int(truncatingIfNeeded: header & Self.valueBytesMask) }
     @inline(__always) var keyBytes: Int { Int(truncatingIfNeeded: (header >> 32) & 0xFFFF) }
     @inline(__always) var namespaceSlot: UInt16 { UInt16(truncatingIfNeeded: header >> 48) }
     /// Whether there is room for a deadline; the deadline itself may still be never.
@@ -197,7 +201,7 @@ struct EntryShape {
     /// Replaces the value by one after which the entry still fits its slot. Key, metadata and deadline stay.
     func replaceValue(_ value: RawSpan) {
         let offset = keyOffset &+ keyBytes
-        let word = header & ~0xFF_FFFF | UInt64(value.byteCount)
+        let word = header & ~Self.valueBytesMask | UInt64(value.byteCount)
         unsafe base.storeBytes(of: word, toByteOffset: 8, as: UInt64.self)
         copy(value, to: offset)
     }

@@ -67,7 +67,7 @@ package struct LogBatch: Equatable, Sendable {
 
     private let bytesMax: Int
     /// One record may begin below `bytesMax` and end beyond it.
-    private var capacity: Int { bytesMax + LogRecord.bytesMax / 2 + LogRecord.headerBytes }
+    private var capacity: Int { bytesMax + LogRecord.headerBytes + Entry.keyBytesMax + Metadata.bytesMax + Entry.valueBytesMax }
 
     /// - Parameter bytesMax: With this many bytes staged, appends answer `backlog`.
     package init(bytesMax: Int = 32 << 20) {

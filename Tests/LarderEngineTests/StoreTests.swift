@@ -226,4 +226,35 @@ import Testing
         for number in 0..<20 { #expect(bench.remove(key(number)).outcome == .removed) }
         #expect(bench.put(key(stored), value).outcome == .created)
     }
+
+    @Test func `a value of 16 MiB is stored with all that belongs to it, and one byte more is refused`() {
+        let bench = StoreBench(valueBytesMax: 1 << 24)
+        let longest = [UInt8](repeating: 0x6B, count: 1_024)
+        let value = (0..<(1 << 24)).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
+        let metadata: [UInt8] = [1, 2, 0, 0x61, 0x62]
+        #expect(bench.put(longest, value, .milliseconds(1_000), metadata: metadata).outcome == .created)
+        bench.drain()
+        #expect(bench.put([1], value + [0]).outcome == .valueTooLarge)
+        #expect(bench.append(longest, [0]).outcome == .valueTooLarge)
+        let seen = bench.read(longest)
+        #expect(seen?.value == value && seen?.metadata == metadata)
+        #expect(seen?.deadline == Deadline(rawValue: bench.now + 1_000))
+
+        // The longest length is told apart from none, and comes and goes byte by byte.
+        #expect(bench.put([1], []).outcome == .created)
+        #expect(bench.append([1], Array(value.dropLast())).outcome == .updated)
+        bench.drain()
+        #expect(bench.append([1], [value[value.count - 1]]).outcome == .updated)
+        bench.drain()
+        #expect(bench.read([1])?.value == value)
+        #expect(bench.put([1], Array(value.dropLast())).outcome == .updated)
+        bench.drain()
+        #expect(bench.read([1])?.value.count == 1 << 24 - 1)
+        #expect(bench.put([1], value).outcome == .updated)
+        bench.drain()
+        #expect(bench.read([1])?.value == value)
+        bench.now += 1_000
+        #expect(bench.read(longest) == nil)
+        bench.store.checkInvariantsAtRest()
+    }
 }
