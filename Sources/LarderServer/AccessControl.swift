@@ -25,8 +25,8 @@ package struct AccessControl: Sendable {
         guard configuration.apiKey == nil, !configuration.insecureNoAuthentication else { return nil }
         guard let open = configuration.listen.first(where: { !$0.isLoopback }) else { return nil }
         return """
-            will not listen on \(open): anybody who reaches it could read and change every key. \
-            Give a key with --api-key-file FILE or LARDER_API_KEY, or listen on loopback only.
+            listen: other machines can reach \(open), and no key is set: set api-key-file or LARDER_API_KEY, \
+            or insecure-no-auth if everybody on that network is trusted
             """
     }
 
@@ -83,14 +83,23 @@ package struct AccessControl: Sendable {
 
     private static let localhost = Array("localhost".utf8)
 
-    /// `127.` and three more numbers: `127.example.org` is a name, not this machine.
+    /// `127.` and three more numbers up to 255: `127.example.org` is a name, not this machine.
     private static func isLoopbackAddress(_ text: RawSpan) -> Bool {
         guard text.byteCount <= 15, text.byteCount > 4, text.slice(0, 4).equals("127.") else { return false }
-        var dots = 0
+        var numbers = 0
+        var number: Int?
         for position in 0..<text.byteCount {
             let byte = text.byte(at: position)
-            if byte == UInt8(ascii: ".") { dots += 1 } else if !(0x30...0x39).contains(byte) { return false }
+            if byte == UInt8(ascii: ".") {
+                guard number != nil else { return false }
+                numbers += 1
+                number = nil
+            } else {
+                guard (0x30...0x39).contains(byte) else { return false }
+                number = (number ?? 0) * 10 + Int(byte - 0x30)
+                guard number ?? 0 <= 255 else { return false }
+            }
         }
-        return dots == 3
+        return numbers == 3 && number != nil
     }
 }

@@ -19,9 +19,11 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// Serves a public address although no key is set.
     package var insecureNoAuthentication = false
 
-    // MARK: The default namespace, and new ones that do not say otherwise
+    // MARK: Namespaces
 
-    package var durability = Durability.always
+    /// Of the default namespace, and of new ones that do not say otherwise.
+    package var durability = DurabilityChoice.always
+    /// Of the default namespace. New ones that do not say otherwise have `path`.
     package var keyRule = LarderWire.KeyRule.path
 
     // MARK: Work
@@ -30,6 +32,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var workers = 0
     /// The largest value.
     package var valueBytesMax = 1_048_576
+    /// No server takes larger values, whatever it is set to.
+    package static let valueBytesLimit = 16_777_216
 
     // MARK: Persistence
 
@@ -57,18 +61,6 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var outputBytesMax = 33_554_432
 
     package init() {}
-
-    /// When a reply to a write may be sent.
-    package enum Durability: String, Sendable, CaseIterable {
-        /// When the write is on the medium.
-        case always
-        /// When the write is with the kernel, and at most a second of writes is not on the medium.
-        case interval
-        /// When the write is with the kernel.
-        case never
-        /// When the write is in memory. It is not logged; snapshots hold it.
-        case off
-    }
 }
 
 /// The key that clients must show. Its description hides it, so that it cannot reach a log by accident.

@@ -85,7 +85,7 @@ extension LarderEngine.KeyRule {
 }
 
 extension DurabilityChoice {
-    var engine: LarderEngine.Durability {
+    package var engine: LarderEngine.Durability {
         switch self {
         case .always: .always
         case .interval: .interval
@@ -97,17 +97,6 @@ extension DurabilityChoice {
 
 extension LarderEngine.Durability {
     var wire: DurabilityChoice {
-        switch self {
-        case .always: .always
-        case .interval: .interval
-        case .never: .never
-        case .off: .off
-        }
-    }
-}
-
-extension ServerConfiguration.Durability {
-    package var engine: LarderEngine.Durability {
         switch self {
         case .always: .always
         case .interval: .interval
@@ -144,7 +133,7 @@ extension Failure {
     static let namespacesTooMany = Failure(.outOfMemory, "There are as many namespaces as the server can hold. Delete one first.")
     static let namespaceName = Failure(
         .nameInvalid, "A namespace name is 1 to 255 characters of a-z, 0-9 and -.", parameter: "/name")
-    static let namespaceIsDefault = Failure(.forbidden, "The default namespace cannot be deleted. Flush it instead.")
+    static let namespaceIsDefault = Failure(.forbidden, "The default namespace cannot be deleted. Delete its keys instead, all at once with: larder kv flush default")
     static let contentTypeTooLong = Failure(.malformed, "The content type is longer than 255 bytes. Nothing was changed.")
     static let cursorInvalid = Failure(
         .cursorInvalid, "The cursor is not one that a listing with this prefix ends with. Begin without one.", parameter: "cursor")

@@ -97,15 +97,15 @@ package struct NamespaceCreation: Sendable, Equatable {
     package init() {}
 }
 
-/// When a write counts as made. The raw values are those of the binary protocol.
+/// When a reply to a write may be sent. The raw values are those of the binary protocol.
 package enum DurabilityChoice: UInt8, Sendable, CaseIterable {
-    /// Answered when it is on the medium.
+    /// When the write is on the medium.
     case always = 0
-    /// On the medium within the sync interval.
+    /// When the write is with the kernel, and at most a second of writes is not on the medium.
     case interval = 1
-    /// Written, and synced when the system likes.
+    /// When the write is with the kernel.
     case never = 2
-    /// Not written at all.
+    /// When the write is in memory. It is not logged; snapshots hold it.
     case off = 3
 
     package var name: String {

@@ -23,14 +23,58 @@ import Testing
     }
 
     @Test func `the largest permitted value limit ended the process at the start`() throws {
-        let server = ServerProcess(arguments: ["--value-bytes-max", "15MiB", "--durability", "never"])
+        let server = ServerProcess(arguments: ["--value-bytes-max", "16MiB", "--durability", "never"])
         defer { server.removeDirectory() }
         try server.start()
-        let value = [UInt8](repeating: 7, count: 15 << 20)
+        let value = [UInt8](repeating: 7, count: 16 << 20)
         let http = try HTTPClient(port: server.port)
         #expect(try http.call("PUT", "/kv/default/huge", body: value).status == 201)
         for _ in 0..<3 { try http.send("GET", "/kv/default/huge") }
         for _ in 0..<3 { #expect(try http.receive().body == value) }
+    }
+
+    @Test func `a value of 16 MiB was more than the server could take`() throws {
+        let server = ServerProcess(arguments: ["--value-bytes-max", "16MiB"])
+        defer { server.removeDirectory() }
+        try server.start()
+        // No two of its places look alike, so that a part that went elsewhere shows.
+        let value = (0..<(16 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
+        let key = String(repeating: "k", count: 256)
+        let type = String(repeating: "t", count: 255)
+        let binary = try BinaryClient(port: server.port)
+        #expect(try binary.put(key, value, lifetime: .milliseconds(3_600_000), contentType: type).status == .created)
+        #expect(try binary.put("over", value + [0]).status == .valueTooLarge)
+        let http = try HTTPClient(port: server.port)
+        #expect(try http.call("PUT", "/kv/default/http", body: value).status == 201)
+        // Refused from its head, before any of it is sent.
+        let refused = try HTTPClient(port: server.port)
+        try refused.send(raw: Array("PUT /kv/default/over HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 16777217\r\n\r\n".utf8))
+        #expect(try refused.receive().status == 413)
+
+        func check() throws {
+            let client = try BinaryClient(port: server.port)
+            let answer = try client.get(key)
+            #expect(answer.value == value && answer.contentType == type)
+            #expect(try client.get("http").value == value)
+            #expect(try client.get("over").status == .notFound)
+            #expect(try HTTPClient(port: server.port).call("GET", "/kv/default/\(key)").body == value)
+            // One byte more does not fit, and changes nothing.
+            let suffix: [UInt8] = [0]
+            let grown = try client.call { BinaryRequest.append(Array("http".utf8).span.bytes, value: suffix.span.bytes, id: $0, into: &$1) }
+            #expect(grown.status == .valueTooLarge)
+        }
+        try check()
+        // From the log alone.
+        server.kill()
+        try server.start()
+        try check()
+        // From a snapshot.
+        #expect(try BinaryClient(port: server.port).call { BinaryRequest.snapshot(id: $0, into: &$1) }.status == .ok)
+        server.kill()
+        let checked = ServerProcess.run(["check", server.directory + "/data"])
+        #expect(checked.status == 0, "\(checked.output)")
+        try server.start()
+        try check()
     }
 
     @Test func `restarts without writes piled up segments without end`() throws {

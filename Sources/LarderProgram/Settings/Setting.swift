@@ -51,7 +51,7 @@ package struct Setting: Sendable {
             meaning: "Serve an address that is not loopback although no key is set.",
             trade: "Only for a network on which everybody is trusted."),
         Setting(
-            "durability", .choice(\.server.durability, ServerConfiguration.Durability.allCases.map { ($0.rawValue, $0) }),
+            "durability", .choice(\.server.durability, DurabilityChoice.allCases.map { ($0.name, $0) }),
             meaning: "When a write is answered, in the default namespace and in namespaces that do not say otherwise. "
                 + "`always`: once it is on the medium. `interval`: once it is with the kernel, and the log is synced every "
                 + "`interval`. `never`: once it is with the kernel, which syncs when it likes. `off`: once it is in memory; "
@@ -65,11 +65,12 @@ package struct Setting: Sendable {
             trade: "Shorter loses less in a power cut and keeps the disk busier."),
         Setting(
             "keys", .choice(\.server.keyRule, [("path", LarderWire.KeyRule.path), ("bytes", LarderWire.KeyRule.bytes)]),
-            meaning: "Which keys the default namespace takes when it is first made. `path`: 1 to 256 of a-z A-Z 0-9 - _ / = ., "
-                + "not beginning with _. `bytes`: any 1 to 1024 bytes.",
+            meaning: "Which keys the default namespace takes: settled when the data directory is made; another rule later is "
+                + "an error. `path`: 1 to 256 of a-z A-Z 0-9 - _ / = ., not beginning with _. `bytes`: any 1 to 1024 bytes. "
+                + "Other namespaces say their own when they are made, and take `path` if they do not.",
             trade: "`bytes` lets in keys with colons or spaces, which must be percent-encoded in a URL."),
         Setting(
-            "value-bytes-max", .bytes(\.server.valueBytesMax, in: 1...15_728_640),
+            "value-bytes-max", .bytes(\.server.valueBytesMax, in: 1...ServerConfiguration.valueBytesLimit),
             meaning: "The largest value that a write may bring.",
             trade: "Larger values let one client hold more memory and delay others on the same connection."),
         Setting(

@@ -126,13 +126,7 @@ package enum SettingsReader {
     /// What does not go together.
     static func mismatches(_ server: ServerConfiguration) -> [SettingProblem] {
         var problems: [SettingProblem] = []
-        if server.apiKey == nil, !server.insecureNoAuthentication,
-            let address = server.listen.first(where: { !$0.isLoopback }) {
-            problems.append(
-                .mismatch(
-                    "listen: other machines can reach \(address), and no key is set: set api-key-file or "
-                        + "\(APIKeyReader.variable), or insecure-no-auth if everybody on that network is trusted"))
-        }
+        if let refusal = AccessControl.refusal(of: server) { problems.append(.mismatch(refusal)) }
         if server.outputBytesMax < 2 * server.valueBytesMax {
             problems.append(
                 .mismatch(

@@ -31,7 +31,7 @@ package enum BinaryFrame {
     package static let manyBytesMax = 16 * 1_024 * 1_024
     /// How an absent lifetime is written in a reply.
     package static let unlimited = UInt64.max
-    /// How "whatever the server's default is" is written when a namespace is created.
+    /// How "not said" is written when a namespace is created.
     package static let defaultCode: UInt8 = 0xFF
 }
 
