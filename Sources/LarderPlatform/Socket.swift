@@ -16,9 +16,10 @@ package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Parses `HOST:PORT`, with the brackets that an IPv6 address needs. Names are not resolved, except `localhost`.
+    /// Parses `HOST:PORT`, with the brackets that an IPv6 address needs. Names are not resolved, except `localhost`. Port 0
+    /// lets the system choose.
     package init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = Self.port(text[text.index(after: colon)...]) else { return nil }
         var host = String(text[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = String(host.dropFirst().dropLast())
@@ -27,12 +28,17 @@ package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
             return nil
         }
         if host == "localhost" { host = "127.0.0.1" }
-        if host == "*" || host.isEmpty { host = "0.0.0.0" }
         self.init(host: host, port: port)
         guard unsafe withNative({ _, _ in true }) != nil else { return nil }
     }
 
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    /// The port that `digits` spell, 0 to 65535: digits alone, the first no zero that could be left out.
+    package static func port(_ digits: some StringProtocol) -> UInt16? {
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), digits == "0" || digits.first != "0" else { return nil }
+        return UInt16(digits)
+    }
 
     /// Whether only this machine can reach it.
     package var isLoopback: Bool { host.hasPrefix("127.") || host == "::1" }

@@ -8,9 +8,16 @@ import Testing
         #expect(SocketAddress(text)?.description == text)
     }
 
-    @Test(arguments: ["", "7400", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "example.org:1", "::1:7400", "[127.0.0.1]:1", "1.2.3:4"])
+    @Test(arguments: [
+        "", "7400", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "example.org:1", "::1:7400", "[127.0.0.1]:1", "1.2.3:4",
+        "127.0.0.1:+7400", "127.0.0.1:-1", "127.0.0.1:007400", "127.0.0.1:00", "127.0.0.1: 1", "127.0.0.1:\u{0661}", ":7400", "*:7400",
+    ])
     func `anything else is refused`(_ text: String) {
         #expect(SocketAddress(text) == nil)
+    }
+
+    @Test func `localhost is this machine`() {
+        #expect(SocketAddress("localhost:7400")?.description == "127.0.0.1:7400")
     }
 
     @Test func `only loopback addresses count as loopback`() {

@@ -1,5 +1,7 @@
 // Where a client finds its server. Unlike a listening address it may be a name.
 
+import LarderPlatform
+
 /// A host and a port to connect to.
 package struct ServerLocation: Equatable, Sendable, CustomStringConvertible {
     package let host: String
@@ -18,8 +20,7 @@ package struct ServerLocation: Equatable, Sendable, CustomStringConvertible {
         var host = text[...]
         var port = Self.portDefault
         if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
-            let digits = text[text.index(after: colon)...]
-            guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), let number = UInt16(digits), number > 0 else { return nil }
+            guard let number = SocketAddress.port(text[text.index(after: colon)...]), number > 0 else { return nil }
             port = number
             host = text[..<colon]
         }

@@ -18,7 +18,9 @@ package enum SettingRefusal: Error, Equatable, Sendable {
     case form(String)
     /// It is written like one and lies outside the range.
     case range
-    /// Several texts for a setting that takes one, or none.
+    /// One of several texts is not written like one.
+    case element(String, String)
+    /// More texts than the setting takes, or none.
     case count(Int)
 }
 
@@ -129,13 +131,13 @@ package struct SettingForm: Sendable {
 
     static func addresses(_ path: any Path<[SocketAddress]>) -> SettingForm {
         SettingForm(
-            placeholder: "HOST:PORT", allowed: "IPV4:PORT or [IPV6]:PORT, at most \(addressesMax) of them",
+            placeholder: "HOST:PORT", allowed: "IPV4:PORT, [IPV6]:PORT or localhost:PORT, at most \(addressesMax) of them",
             isList: true
         ) { texts, settings throws(SettingRefusal) in
             guard !texts.isEmpty, texts.count <= addressesMax else { throw .count(texts.count) }
             var addresses: [SocketAddress] = []
             for text in texts {
-                guard let address = SocketAddress(text) else { throw .form("a numeric address and a port") }
+                guard let address = SocketAddress(text) else { throw .element(text, "a numeric address and a port") }
                 addresses.append(address)
             }
             settings[keyPath: path] = addresses

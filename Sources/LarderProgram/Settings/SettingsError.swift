@@ -24,6 +24,8 @@ package enum SettingProblem: Error, Equatable, Sendable {
     case unknown(name: String, source: SettingSource, nearest: String?)
     case noValue(name: String, source: SettingSource)
     case nested(name: String, source: SettingSource)
+    /// A list for a setting that takes one value.
+    case list(name: String, source: SettingSource)
     case refused(name: String, values: [String], refusal: SettingRefusal, source: SettingSource)
     /// Each value is fine and they do not go together.
     case mismatch(String)
@@ -61,9 +63,19 @@ extension SettingProblem: CustomStringConvertible {
             return "\(source.place)\(source.spelling(of: name)) has no value\(allowed(name))"
         case .nested(let name, let source):
             return "\(source.place)\(source.spelling(of: name)) takes plain values, not settings of its own\(allowed(name))"
+        case .list(let name, let source):
+            return "\(source.place)\(source.spelling(of: name)) takes one value, not a list\(allowed(name))"
         case .refused(let name, let values, let refusal, let source):
             let value = values.map { "\"\($0)\"" }.joined(separator: ", ")
-            return "\(source.place)\(source.spelling(of: name)): \(value) \(refusal)\(allowed(name))"
+            let sentence =
+                switch refusal {
+                case .form(let noun): "\(value) is not \(noun)"
+                case .element(let text, let noun): "\"\(text)\" is not \(noun)"
+                case .range: "\(value) is out of range"
+                case .count(0): "no value is given"
+                case .count(let count): "\(count) values are too many"
+                }
+            return "\(source.place)\(source.spelling(of: name)): \(sentence)\(allowed(name))"
         case .mismatch(let sentence):
             return sentence
         case .fileUnreadable(let path, let error):
@@ -83,16 +95,6 @@ extension SettingProblem: CustomStringConvertible {
 
     private func allowed(_ name: String) -> String {
         Setting.named(name).map { "; allowed: \($0.form.allowed)" } ?? ""
-    }
-}
-
-extension SettingRefusal: CustomStringConvertible {
-    package var description: String {
-        switch self {
-        case .form(let noun): "is not \(noun)"
-        case .range: "is out of range"
-        case .count(let count): "are \(count) values"
-        }
     }
 }
 

@@ -27,7 +27,7 @@ package enum SettingsFile {
     /// The settings that `text` gives; `path` is for messages.
     static func parse(_ text: String, path: String) throws(SettingProblem) -> SettingLayer {
         let root: Node?
-        do { root = try Yams.compose(yaml: text) } catch { throw malformed(error, path: path) }
+        do { root = try Yams.compose(yaml: text) } catch { throw malformed(error, in: text, path: path) }
         var layer = SettingLayer()
         // A file of comments alone says nothing, which is allowed.
         guard let root, root.tag != Tag(.null) else { return layer }
@@ -45,6 +45,8 @@ package enum SettingsFile {
                 layer.problems.append(.noValue(name: name, source: source))
             case .scalar(let scalar):
                 layer.add(name, [scalar.string], source)
+            case .sequence where Setting.named(name)?.form.isList == false:
+                layer.problems.append(.list(name: name, source: source))
             case .sequence(let items) where items.allSatisfy { $0.scalar != nil }:
                 layer.add(name, items.compactMap { $0.scalar?.string }, source)
             default:
@@ -54,14 +56,32 @@ package enum SettingsFile {
         return layer
     }
 
-    private static func malformed(_ error: any Error, path: String) -> SettingProblem {
+    private static func malformed(_ error: any Error, in text: String, path: String) -> SettingProblem {
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
             .fileMalformed(path: path, line: mark.line, "is not YAML: \(problem)")
         case .duplicatedKeysInMapping(let names, let context):
-            .fileMalformed(path: path, line: context.mark.line, "gives a setting twice: \(names.joined(separator: ", "))")
+            twice(names, in: text, path: path)
+                ?? .fileMalformed(path: path, line: context.mark.line, "gives a setting twice: \(names.joined(separator: ", "))")
         default:
             .fileMalformed(path: path, line: nil, "is not YAML: \(error)")
         }
+    }
+
+    /// Where the settings `names` stand: the parser says only which they are. nil for a file that is not one setting a line.
+    private static func twice(_ names: [String], in text: String, path: String) -> SettingProblem? {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            line.prefix { $0 != ":" }.trimmingPrefix { $0 == "\"" || $0 == "'" }.prefix { !" \t\"'".contains($0) }
+        }
+        var found: [(last: Int, sentence: String)] = []
+        for name in names {
+            let places = lines.indices.filter { lines[$0] == name }.map { $0 + 1 }
+            guard places.count > 1, let last = places.last else { return nil }
+            let earlier = places.dropLast().map { "\($0)" }.joined(separator: ", ")
+            found.append((last, "gives \(name) again, after line \(earlier)"))
+        }
+        guard let first = found.first else { return nil }
+        let others = found.dropFirst().map { "; line \($0.last) \($0.sentence)" }.joined()
+        return .fileMalformed(path: path, line: first.last, first.sentence + others)
     }
 }

@@ -11,7 +11,8 @@ package enum SettingsText {
             # `larder settings` prints it. `larder serve --config FILE` or LARDER_CONFIG=FILE reads it.
             #
             # Each setting is also an option (--workers 2) and an environment variable (LARDER_WORKERS=2): the command line
-            # wins over the environment, the environment over this file. A setting that does not exist is an error.
+            # wins over the environment, the environment over this file. A setting that does not exist is an error. A variable
+            # that is set to nothing counts as not set.
             # Times: 100ms, 30s, 15m, 1h30m; a bare number is seconds. Sizes: 64MiB, 25MB; a bare number is bytes.
 
             """
