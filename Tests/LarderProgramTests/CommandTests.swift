@@ -49,7 +49,33 @@ import Testing
         #expect(refusal("kv", "list", "--page", "0").contains("--page"))
         #expect(refusal("kv", "list", "--page-size", "251").contains("--page-size"))
         #expect(refusal("kv", "create").contains("--name"))
-        #expect(refusal("kv", "create", "--name", "a", "--durability", "mostly").contains("mostly"))
+    }
+
+    @Test func `words are taken and named, not their numbers`() throws {
+        let words = ["always", "interval", "never", "off"]
+        for word in words {
+            let command = try LarderCommand.parseAsRoot(["kv", "create", "--name", "a", "--durability", word])
+            #expect((command as? NamespaceCreateCommand)?.durability?.name == word)
+        }
+        for wrong in ["1", "mostly"] {
+            let sentence = refusal("kv", "create", "--name", "a", "--durability", wrong)
+            #expect(sentence.contains(wrong) && words.allSatisfy { sentence.contains("'\($0)'") }, "\(sentence)")
+        }
+        #expect(refusal("kv", "create", "--name", "a", "--keys", "0").contains("'path' and 'bytes'"))
+        let help = LarderCommand.helpMessage(for: NamespaceCreateCommand.self, columns: 200)
+        #expect(help.contains("(values: always, interval, never, off)") && help.contains("(values: path, bytes)"))
+    }
+
+    @Test func `a flush is confirmed like a delete`() throws {
+        let flush = try #require(try LarderCommand.parseAsRoot(["kv", "flush", "carts", "--yes", "--json"]) as? NamespaceFlushCommand)
+        #expect(flush.namespace == "carts" && flush.confirmation.yes && flush.format.json)
+        let delete = try #require(try LarderCommand.parseAsRoot(["kv", "delete", "carts", "-y", "--json"]) as? NamespaceDeleteCommand)
+        #expect(delete.confirmation.yes && delete.format.json)
+    }
+
+    @Test func `a cursor that no listing can have printed is refused`() {
+        let long = String(repeating: "YWFh", count: 342)
+        #expect(refusal("kv", "key", "list", "a", "--cursor", long).contains("--cursor"))
     }
 
     @Test func `what looks like an id is one`() {
@@ -68,7 +94,7 @@ import Testing
         #expect(ServerLocation(text)?.description == expected)
     }
 
-    @Test(arguments: ["", ":7400", "host:", "host:0", "host:65536", "host:+1", "::1", "::1:7400", "[host]:1", "http://host", "a b"])
+    @Test(arguments: ["", ":7400", "host:", "host:0", "host:65536", "host:+1", "host:007400", "::1", "::1:7400", "[host]:1", "http://host", "a b"])
     func `what is no server is refused`(_ text: String) {
         #expect(ServerLocation(text) == nil)
     }

@@ -123,8 +123,11 @@ private final class ScriptedServer: Sendable {
             #expect(page.keys.map(\.remaining) == [nil, 500])
             #expect(page.cursor == Array("user/2".utf8))
             let output = KeyListOutput(page.keys, cursor: page.cursor)
-            #expect(output.text == "user/1\nuser/2\nmore keys: --cursor dXNlci8y\n")
-            #expect(OutputFormat.encode(output).contains(#""updated_at" : "1970-01-01T00:00:01.000Z""#))
+            #expect(output.text == "user/1\nuser/2\n")
+            #expect(output.note == "more keys: --cursor dXNlci8y\n")
+            let json = OutputFormat.encode(output)
+            #expect(json.contains(#""updated_at" : "1970-01-01T00:00:01.000Z""#))
+            #expect(json.contains(#""cursor" : "dXNlci8y""#) && json.contains(#""has_more" : true"#))
         }
         server.finish()
     }
@@ -160,7 +163,71 @@ private final class ScriptedServer: Sendable {
         #expect(NamespaceOutput(namespace).id == "0197a3c4-5b2e-7d10-0f3a-5c6e7b9d0e1f")
         let page = NamespaceListOutput([namespace], page: 1, pageSize: 20, total: 21)
         #expect(page.meta.totalPages == 2)
-        #expect(page.text.hasSuffix("carts\npage 1 of 2\n"))
+        #expect(page.text.hasSuffix("provision_ok  carts\n"))
+        #expect(page.note == "page 1 of 2\n")
+    }
+
+    @Test func `JSON says of a namespace what the HTTP interface says, in the same words`() {
+        let namespace = NamespaceReply(
+            id: (1, 2), name: "carts", state: "provision_ok", createdMilliseconds: 0, updatedMilliseconds: 0,
+            durability: "always", keyRule: .bytes, keys: 3, bytes: 99)
+        let json = OutputFormat.encode(NamespaceOutput(namespace))
+        for member in [#""keys" : "bytes""#, #""key_count" : 3"#, #""size_bytes" : 99"#, #""durability" : "always""#] {
+            #expect(json.contains(member), "\(member)")
+        }
+        #expect(OutputFormat.encode(NamespaceOutput(namespace, deed: "deleted")) == json)
+        #expect(NamespaceOutput(namespace, deed: "deleted").text == "deleted carts (00000000-0000-0001-0000-000000000002)\n")
+    }
+
+    @Test(arguments: [(UInt64(0), "0 keys"), (1, "1 key"), (2, "2 keys")])
+    func `what would be lost is counted in words`(_ count: UInt64, _ words: String) {
+        let namespace = NamespaceOutput(
+            NamespaceReply(
+                id: (1, 2), name: "carts", state: "provision_ok", createdMilliseconds: 0, updatedMilliseconds: 0,
+                durability: "always", keyRule: .path, keys: count, bytes: 0))
+        #expect(namespace.loss(withNamespace: true) == "the namespace carts (00000000-0000-0001-0000-000000000002) and its \(words)")
+        #expect(namespace.loss(withNamespace: false) == "the \(words) of the namespace carts (00000000-0000-0001-0000-000000000002)")
+    }
+
+    @Test func `what no server takes is not sent`() throws {
+        let long = [UInt8](repeating: 0x61, count: 1_025)
+        let asked = Mutex<[LarderWire.Operation]>([])
+        let server = try ScriptedServer { command, _, output in
+            asked.withLock { $0.append(command.operation) }
+            BinaryReply.hello(Self.greeting, to: command, into: &output)
+        }
+        do {
+            var client = try KeyValueClient.connect(to: server.location, key: nil)
+            let key = ClientError.tooLong("the key", bytesMax: 1_024)
+            #expect(refusal { () throws(ClientError) in _ = try client.get(long) } == key)
+            #expect(refusal { () throws(ClientError) in _ = try client.delete(long) } == key)
+            #expect(refusal { () throws(ClientError) in _ = try client.put(long, value: []) } == key)
+            #expect(
+                refusal { () throws(ClientError) in _ = try client.list(prefix: long, cursor: [], limit: 1) }
+                    == .tooLong("the prefix", bytesMax: 1_024))
+            #expect(
+                refusal { () throws(ClientError) in _ = try client.list(prefix: [], cursor: long, limit: 1) }
+                    == .tooLong("the cursor", bytesMax: 1_024))
+            let large = [UInt8](repeating: 0, count: 1_048_577)
+            #expect(
+                refusal { () throws(ClientError) in _ = try client.put([1], value: large) }
+                    == .valueTooLong(bytes: 1_048_577, bytesMax: 1_048_576))
+        }
+        server.finish()
+        #expect(asked.withLock { $0 } == [.hello])
+        let name = BinaryNamespace.name(String(repeating: "a", count: 256))
+        #expect(
+            refusal { () throws(ClientError) in _ = try KeyValueClient.connect(to: server.location, key: nil, namespace: name) }
+                == .tooLong("the name of the namespace", bytesMax: 255))
+    }
+
+    private func refusal(_ body: () throws(ClientError) -> Void) -> ClientError? {
+        do throws(ClientError) {
+            try body()
+            return nil
+        } catch {
+            return error
+        }
     }
 
     @Test func `nobody at the port is said so`() throws {
@@ -180,5 +247,12 @@ private final class ScriptedServer: Sendable {
     @Test func `control characters of a key do not reach the terminal`() {
         let record = KeyRecord(key: [0x1B, 0x5B, 0x41], valueBytes: 0, updatedMilliseconds: 0, remaining: nil)
         #expect(!KeyListOutput([record], cursor: nil).text.utf8.contains(0x1B))
+    }
+
+    @Test func `a key that is no text comes whole in JSON`() {
+        let keys = [[0x66, 0xFF], [0x66]].map { KeyRecord(key: $0, valueBytes: 0, updatedMilliseconds: 0, remaining: nil) }
+        let output = KeyListOutput(keys, cursor: nil)
+        #expect(output.data.map(\.keyBase64) == ["Zv8=", nil])
+        #expect(OutputFormat.encode(output).contains(#""key_base64" : "Zv8=""#))
     }
 }

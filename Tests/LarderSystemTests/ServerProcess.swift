@@ -109,10 +109,11 @@ final class ServerProcess {
         if let input { feed.fileHandleForWriting.write(input) }
         try? feed.fileHandleForWriting.close()
         let text = LogLines()
-        let reader = Thread { text.append(error.fileHandleForReading.readDataToEndOfFile()) }
-        reader.start()
+        let reader = DispatchGroup()
+        DispatchQueue.global().async(group: reader) { text.append(error.fileHandleForReading.readDataToEndOfFile()) }
         let printed = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
+        reader.wait()
         return (process.terminationStatus, String(decoding: printed, as: UTF8.self), text.text)
     }
 }

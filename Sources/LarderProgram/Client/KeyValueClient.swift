@@ -15,6 +15,10 @@ package enum ClientError: Error, Equatable, Sendable {
     case garbled(BinaryReplyError)
     /// A reply to a request that was not made.
     case wrongReply
+    /// What is named has more bytes than any server takes; nothing was sent.
+    case tooLong(String, bytesMax: Int)
+    /// A value has more bytes than this server takes; nothing was sent.
+    case valueTooLong(bytes: Int, bytesMax: Int)
     /// The server's answer is no, in its words.
     case refused(Status, String)
 }
@@ -35,6 +39,12 @@ package struct KeyValueClient: ~Copyable {
     private var input = ByteBuffer()
     private var output = ByteBuffer()
     private var id: UInt32 = 0
+    /// What the server said in its hello.
+    private var valueBytesMax = Int.max
+
+    /// The longest key under any rule.
+    package static let keyBytesMax = 1_024
+    private static let nameBytesMax = 255
 
     private init(_ connection: consuming BlockingConnection) {
         self.connection = connection
@@ -47,6 +57,7 @@ package struct KeyValueClient: ~Copyable {
         to server: ServerLocation, key: APIKey?, namespace: BinaryNamespace = .connection,
         timeoutMilliseconds: Milliseconds = 60_000
     ) throws(ClientError) -> KeyValueClient {
+        if case .name(let name) = namespace { try check(name.utf8.count, Self.nameBytesMax, "the name of the namespace") }
         var client: KeyValueClient
         do throws(ConnectionError) {
             client = KeyValueClient(
@@ -57,14 +68,27 @@ package struct KeyValueClient: ~Copyable {
         let credentials = key?.bytes ?? []
         BinaryRequest.hello(
             credentials: credentials.rawSpan, namespace: namespace, id: client.begin(), into: &client.output)
-        _ = try client.exchange([.ok])
+        let reply = try client.exchange([.ok])
+        do throws(BinaryReplyError) {
+            client.valueBytesMax = Int(try HelloReply(reply, in: client.input).valueBytesMax)
+        } catch {
+            throw .garbled(error)
+        }
         return client
     }
+
+    /// Lengths have few bits on the wire.
+    private static func check(_ bytes: Int, _ bytesMax: Int, _ what: String) throws(ClientError) {
+        guard bytes <= bytesMax else { throw .tooLong(what, bytesMax: bytesMax) }
+    }
+
+    private static func check(key: [UInt8]) throws(ClientError) { try check(key.count, keyBytesMax, "the key") }
 
     // MARK: Keys
 
     /// The value of `key`; nil when there is none.
     package mutating func get(_ key: [UInt8]) throws(ClientError) -> [UInt8]? {
+        try Self.check(key: key)
         BinaryRequest.get(key.rawSpan, id: begin(), into: &output)
         let reply = try exchange([.ok, .notFound])
         return reply.status == .ok ? Array(input.span(reply.payload)) : nil
@@ -74,12 +98,15 @@ package struct KeyValueClient: ~Copyable {
     package mutating func put(
         _ key: [UInt8], value: [UInt8], lifetime: Lifetime = .unlimited
     ) throws(ClientError) -> Bool {
+        try Self.check(key: key)
+        guard value.count <= valueBytesMax else { throw .valueTooLong(bytes: value.count, bytesMax: valueBytesMax) }
         BinaryRequest.put(key.rawSpan, value: value.rawSpan, lifetime: lifetime, id: begin(), into: &output)
         return try exchange([.ok, .created]).status == .created
     }
 
     /// Deletes `key`; whether there was one.
     package mutating func delete(_ key: [UInt8]) throws(ClientError) -> Bool {
+        try Self.check(key: key)
         BinaryRequest.delete(key.rawSpan, id: begin(), into: &output)
         return try exchange([.ok, .notFound]).status == .ok
     }
@@ -88,6 +115,8 @@ package struct KeyValueClient: ~Copyable {
     package mutating func list(
         prefix: [UInt8], cursor: [UInt8], limit: Int
     ) throws(ClientError) -> (keys: [KeyRecord], cursor: [UInt8]?) {
+        try Self.check(prefix.count, Self.keyBytesMax, "the prefix")
+        try Self.check(cursor.count, Self.keyBytesMax, "the cursor")
         BinaryRequest.list(
             prefix: prefix.rawSpan, cursor: cursor.rawSpan, limit: limit, id: begin(), into: &output)
         let reply = try exchange([.ok])
@@ -131,9 +160,16 @@ package struct KeyValueClient: ~Copyable {
         do throws(BinaryReplyError) { return try NamespaceReply.page(reply, in: input) } catch { throw .garbled(error) }
     }
 
-    package mutating func deleteNamespace(_ reference: BinaryNamespace) throws(ClientError) {
-        BinaryRequest.namespaceDelete(reference, id: begin(), into: &output)
+    /// Deletes every key.
+    package mutating func flushNamespace(_ reference: BinaryNamespace) throws(ClientError) {
+        BinaryRequest.namespaceFlush(reference, id: begin(), into: &output)
         _ = try exchange([.ok])
+    }
+
+    /// Deletes the namespace with all its keys; what is left of it.
+    package mutating func deleteNamespace(_ reference: BinaryNamespace) throws(ClientError) -> NamespaceReply {
+        BinaryRequest.namespaceDelete(reference, id: begin(), into: &output)
+        return try namespace(exchange([.ok]))
     }
 
     private func namespace(_ reply: BinaryReplyFrame) throws(ClientError) -> NamespaceReply {
@@ -186,6 +222,9 @@ extension ClientError: CustomStringConvertible {
         case .connection(let error): error.description
         case .garbled: "the answer is not that of a larder server"
         case .wrongReply: "the server answered another request"
+        case .tooLong(let what, let bytesMax): "\(what) has more than \(bytesMax) bytes, which no server takes"
+        case .valueTooLong(let bytes, let bytesMax):
+            "the value has \(bytes) bytes; this server takes at most \(bytesMax) (its setting value-bytes-max)"
         case .refused(let status, let sentence): sentence.isEmpty ? "the server refused: \(status)" : sentence
         }
     }

@@ -16,8 +16,8 @@ struct KVCommand: ParsableCommand {
             --api-key-file names, else from LARDER_API_KEY.
             """,
         subcommands: [
-            NamespaceCreateCommand.self, NamespaceListCommand.self, NamespaceGetCommand.self, NamespaceDeleteCommand.self,
-            KeyCommand.self,
+            NamespaceCreateCommand.self, NamespaceListCommand.self, NamespaceGetCommand.self, NamespaceFlushCommand.self,
+            NamespaceDeleteCommand.self, KeyCommand.self,
         ])
 }
 
@@ -59,6 +59,7 @@ struct ServerOptions: ParsableArguments {
         } catch {
             switch error {
             case .connection, .garbled, .wrongReply: throw CommandFailure(.failed, "\(location): \(error)")
+            case .tooLong, .valueTooLong: throw CommandFailure(.failed, error.description)
             case .refused(.namespaceNotFound, _): throw CommandFailure(.notFound, error.description)
             case .refused: throw CommandFailure(.failed, error.description)
             }

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import LarderBytes
 import LarderPlatform
+import LarderServer
 import LarderWire
 
 struct KeyCommand: ParsableCommand {
@@ -32,7 +33,7 @@ struct KeyListCommand: ParsableCommand {
 
     func validate() throws {
         guard (1...BinaryFrame.limitMax).contains(limit) else { throw ValidationError("--limit is 1 to 1000") }
-        guard cursor == nil || Data(base64Encoded: cursor ?? "") != nil else {
+        guard let bytes = Data(base64Encoded: cursor ?? ""), bytes.count <= KeyValueClient.keyBytesMax else {
             throw ValidationError("--cursor is not a cursor that a listing has printed")
         }
     }
@@ -59,16 +60,17 @@ struct KeyGetCommand: ParsableCommand {
             try client.get(Array(key.utf8))
         }
         guard let value = found else { throw CommandFailure(.notFound, "there is no key \(key) in \(namespace)") }
-        do throws(SystemError) { try StandardStreams.write(value.rawSpan) } catch {
-            throw CommandFailure(.failed, "standard output: \(error)")
-        }
+        try Output.write(value)
     }
 }
 
 struct KeyPutCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "put", abstract: "Store a value under a key, replacing what is there.",
-        discussion: "Without --ttl the key lives until it is deleted, whatever lifetime it had before.")
+        discussion: """
+            Without --ttl the key lives until it is deleted, whatever lifetime it had before. A value that begins with - \
+            stands behind --: larder kv key put NAMESPACE KEY -- -5
+            """)
 
     @Argument(help: "A name or an id.") var namespace: String
     @Argument var key: String
@@ -84,11 +86,12 @@ struct KeyPutCommand: ParsableCommand {
 
     @OptionGroup var options: ServerOptions
 
-    private static let valueBytesMax = 16_777_216
     private static let secondsMax: Int64 = 9_223_372_036
 
     func validate() throws {
-        if value == nil, path == nil { throw ValidationError("give a VALUE or --path FILE") }
+        if value == nil, path == nil {
+            throw ValidationError("give a VALUE or --path FILE; a VALUE that begins with - stands behind --")
+        }
         if value != nil, path != nil { throw ValidationError("give a VALUE or --path FILE, not both") }
     }
 
@@ -106,16 +109,19 @@ struct KeyPutCommand: ParsableCommand {
         let isNew = try options.withClient(namespace: BinaryNamespace(argument: namespace)) { client throws(ClientError) in
             try client.put(Array(key.utf8), value: bytes, lifetime: lifetime)
         }
-        print("\(isNew ? "created" : "updated") \(key)")
+        try Output.write(line: "\(isNew ? "created" : "updated") \(key)")
     }
 
     private func content() throws(CommandFailure) -> [UInt8] {
         guard let path else { return Array((value ?? "").utf8) }
         let file: SmallFile
-        do throws(SystemError) { file = try SmallFile(path: path, bytesMax: Self.valueBytesMax) } catch {
+        let limit = ServerConfiguration.valueBytesLimit
+        do throws(SystemError) { file = try SmallFile(path: path, bytesMax: limit) } catch {
             throw CommandFailure(.failed, "\(path): \(error)")
         }
-        guard !file.isTruncated else { throw CommandFailure(.failed, "\(path): has more than 16 MiB, which no server takes") }
+        guard !file.isTruncated else {
+            throw CommandFailure(.failed, "\(path): has more than \(SizeText.text(bytes: limit)), which no server takes")
+        }
         return file.bytes
     }
 }
@@ -134,6 +140,6 @@ struct KeyDeleteCommand: ParsableCommand {
         let existed = try options.withClient(namespace: BinaryNamespace(argument: namespace)) { client throws(ClientError) in
             try client.delete(Array(key.utf8))
         }
-        print(existed ? "deleted \(key)" : "there was no key \(key)")
+        try Output.write(line: existed ? "deleted \(key)" : "there was no key \(key)")
     }
 }

@@ -1,4 +1,4 @@
-// `larder kv create`, `list`, `get`, `delete`: namespaces.
+// `larder kv create`, `list`, `get`, `flush`, `delete`: namespaces.
 
 import ArgumentParser
 import LarderWire
@@ -9,10 +9,10 @@ struct NamespaceCreateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("1 to 255 of a-z 0-9 -.", valueName: "NAME"))
     var name: String
 
-    @Option(help: ArgumentHelp("When a write is answered (default: as the server).", valueName: "always|interval|never|off"))
+    @Option(help: ArgumentHelp("When a write is answered (default: as the server is set).", valueName: "WHEN"))
     var durability: DurabilityChoice?
 
-    @Option(help: ArgumentHelp("Which keys it takes (default: as the server).", valueName: "path|bytes"))
+    @Option(help: ArgumentHelp("Which keys it takes (default: path).", valueName: "RULE"))
     var keys: KeyRule?
 
     @OptionGroup var options: ServerOptions
@@ -69,28 +69,54 @@ struct NamespaceGetCommand: ParsableCommand {
     }
 }
 
+struct NamespaceFlushCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "flush", abstract: "Delete all keys of a namespace, at once. The namespace stays.")
+
+    @Argument(help: "A name or an id.") var namespace: String
+    @OptionGroup var confirmation: Confirmation
+    @OptionGroup var options: ServerOptions
+    @OptionGroup var format: OutputFormat
+
+    func run() throws {
+        let found = try options.withClient { client throws(ClientError) in
+            try client.namespace(BinaryNamespace(argument: namespace))
+        }
+        try confirmation.confirm(NamespaceOutput(found).loss(withNamespace: false))
+        let flushed = try options.withClient { client throws(ClientError) in
+            try client.flushNamespace(found.reference)
+            return try client.namespace(found.reference)
+        }
+        try format.write(NamespaceOutput(flushed, deed: "flushed"))
+    }
+}
+
 struct NamespaceDeleteCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "delete", abstract: "Delete a namespace and all its keys.")
 
     @Argument(help: "A name or an id.") var namespace: String
     @OptionGroup var confirmation: Confirmation
     @OptionGroup var options: ServerOptions
+    @OptionGroup var format: OutputFormat
 
     func run() throws {
-        let reference = BinaryNamespace(argument: namespace)
-        let found = try options.withClient { client throws(ClientError) in try client.namespace(reference) }
-        let shown = NamespaceOutput(found)
-        try confirmation.confirm("the namespace \(shown.name) (\(shown.id)) and its \(shown.keys) keys")
-        // By id: the name may have gone to another namespace while the question stood.
-        try options.withClient { client throws(ClientError) in
-            try client.deleteNamespace(.id(high: found.id.high, low: found.id.low))
+        let found = try options.withClient { client throws(ClientError) in
+            try client.namespace(BinaryNamespace(argument: namespace))
         }
-        print("deleted \(shown.name) (\(shown.id))")
+        try confirmation.confirm(NamespaceOutput(found).loss(withNamespace: true))
+        let deleted = try options.withClient { client throws(ClientError) in try client.deleteNamespace(found.reference) }
+        try format.write(NamespaceOutput(deleted, deed: "deleted"))
     }
+}
+
+extension NamespaceReply {
+    /// By id: the name may have gone to another namespace while a question stood.
+    fileprivate var reference: BinaryNamespace { .id(high: id.high, low: id.low) }
 }
 
 extension DurabilityChoice: ExpressibleByArgument {
     package init?(argument: String) { self.init(name: argument) }
+    package static var allValueStrings: [String] { allCases.map(\.name) }
 }
 
 extension KeyRule: ExpressibleByArgument {
@@ -101,4 +127,6 @@ extension KeyRule: ExpressibleByArgument {
         default: return nil
         }
     }
+
+    package static var allValueStrings: [String] { ["path", "bytes"] }
 }

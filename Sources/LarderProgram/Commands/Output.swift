@@ -6,10 +6,27 @@ import LarderBytes
 import LarderPlatform
 import LarderWire
 
+/// Standard output, whose failure is the command's.
+enum Output {
+    static func write(_ bytes: [UInt8]) throws(CommandFailure) {
+        do throws(SystemError) { try StandardStreams.write(bytes.rawSpan) } catch {
+            throw CommandFailure(.failed, "standard output: \(error)")
+        }
+    }
+
+    static func write(line: String) throws(CommandFailure) { try write(Array("\(line)\n".utf8)) }
+}
+
 /// Something that can be printed both ways.
 protocol Printable: Encodable {
     /// Lines, each with its end.
     var text: String { get }
+    /// A line for the person at the terminal that is no data and would be in the way of a program; empty: none.
+    var note: String { get }
+}
+
+extension Printable {
+    var note: String { "" }
 }
 
 struct OutputFormat: ParsableArguments {
@@ -18,9 +35,8 @@ struct OutputFormat: ParsableArguments {
 
     func write(_ output: some Printable) throws(CommandFailure) {
         let text = json ? Self.encode(output) : output.text
-        do throws(SystemError) { try StandardStreams.write(Array(text.utf8).rawSpan) } catch {
-            throw CommandFailure(.failed, "standard output: \(error)")
-        }
+        try Output.write(Array(text.utf8))
+        if !json { StandardStreams.writeError(output.note) }
     }
 
     static func encode(_ output: some Printable) -> String {
@@ -50,11 +66,19 @@ struct NamespaceOutput: Printable {
     let createdAt: String
     let updatedAt: String
     let durability: String
-    let keyRule: String
-    let keys: UInt64
-    let bytes: UInt64
+    /// The rule for keys.
+    let keys: String
+    let keyCount: UInt64
+    let sizeBytes: UInt64
+    /// What was done to it, which is all that is printed as text then.
+    private let deed: String?
 
-    init(_ namespace: NamespaceReply) {
+    private enum CodingKeys: CodingKey {
+        case id, name, status, createdAt, updatedAt, durability, keys, keyCount, sizeBytes
+    }
+
+    init(_ namespace: NamespaceReply, deed: String? = nil) {
+        self.deed = deed
         let digits = [namespace.id.high, namespace.id.low].map { word in
             let text = String(word, radix: 16)
             return String(repeating: "0", count: 16 - text.count) + text
@@ -71,22 +95,29 @@ struct NamespaceOutput: Printable {
         createdAt = OutputFormat.time(namespace.createdMilliseconds)
         updatedAt = OutputFormat.time(namespace.updatedMilliseconds)
         durability = namespace.durability
-        keyRule = namespace.keyRule == .path ? "path" : "bytes"
-        keys = namespace.keys
-        bytes = namespace.bytes
+        keys = namespace.keyRule == .path ? "path" : "bytes"
+        keyCount = namespace.keys
+        sizeBytes = namespace.bytes
+    }
+
+    /// What would be gone with all its keys, or with the namespace as well.
+    func loss(withNamespace: Bool) -> String {
+        let count = keyCount == 1 ? "1 key" : "\(keyCount) keys"
+        return withNamespace ? "the namespace \(name) (\(id)) and its \(count)" : "the \(count) of the namespace \(name) (\(id))"
     }
 
     var text: String {
-        """
+        if let deed { return "\(deed) \(name) (\(id))\n" }
+        return """
         id          \(id)
         name        \(name)
         status      \(status)
         created     \(createdAt)
         updated     \(updatedAt)
         durability  \(durability)
-        key rule    \(keyRule)
-        keys        \(keys)
-        bytes       \(bytes)
+        key rule    \(keys)
+        keys        \(keyCount)
+        bytes       \(sizeBytes)
 
         """
     }
@@ -104,45 +135,52 @@ struct NamespaceListOutput: Printable {
     let meta: Meta
 
     init(_ namespaces: [NamespaceReply], page: Int, pageSize: Int, total: Int) {
-        data = namespaces.map(NamespaceOutput.init)
+        data = namespaces.map { NamespaceOutput($0) }
         meta = Meta(
             pageNumber: page, pageSize: pageSize, totalPages: max(1, (total + pageSize - 1) / pageSize), totalResults: total)
     }
 
-    var text: String {
-        let lines = data.map { "\($0.id)  \($0.status)  \($0.name)\n" }.joined()
-        return meta.totalPages > 1 ? lines + "page \(meta.pageNumber) of \(meta.totalPages)\n" : lines
-    }
+    var text: String { data.map { "\($0.id)  \($0.status)  \($0.name)\n" }.joined() }
+    var note: String { meta.totalPages > 1 ? "page \(meta.pageNumber) of \(meta.totalPages)\n" : "" }
 }
 
 struct KeyListOutput: Printable {
     struct Item: Encodable {
         let key: String
+        /// The key itself, when it is not UTF-8 and `key` only shows it.
+        let keyBase64: String?
         let sizeBytes: Int
         let updatedAt: String
         /// Left out for a key that lives until it is deleted.
         let expiresInMilliseconds: Milliseconds?
     }
 
+    struct Meta: Encodable {
+        let hasMore: Bool
+        /// Left out on the last page.
+        let cursor: String?
+    }
+
     let data: [Item]
-    /// Left out on the last page.
-    let cursor: String?
+    let meta: Meta
 
     init(_ keys: [KeyRecord], cursor: [UInt8]?) {
         data = keys.map {
             Item(
-                key: String(decoding: $0.key, as: UTF8.self), sizeBytes: $0.valueBytes,
-                updatedAt: OutputFormat.time($0.updatedMilliseconds), expiresInMilliseconds: $0.remaining)
+                key: String(decoding: $0.key, as: UTF8.self),
+                keyBase64: String(validating: $0.key, as: UTF8.self) == nil ? Data($0.key).base64EncodedString() : nil,
+                sizeBytes: $0.valueBytes, updatedAt: OutputFormat.time($0.updatedMilliseconds), expiresInMilliseconds: $0.remaining)
         }
-        self.cursor = cursor.map { Data($0).base64EncodedString() }
+        meta = Meta(hasMore: cursor != nil, cursor: cursor.map { Data($0).base64EncodedString() })
     }
 
     var text: String {
         // Control characters of a key must not reach the terminal as commands.
-        let lines = data.map { item in
+        data.map { item in
             item.key.unicodeScalars.map { $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0) }
                 .joined() + "\n"
         }.joined()
-        return cursor.map { "\(lines)more keys: --cursor \($0)\n" } ?? lines
     }
+
+    var note: String { meta.cursor.map { "more keys: --cursor \($0)\n" } ?? "" }
 }

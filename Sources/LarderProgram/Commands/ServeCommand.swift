@@ -96,6 +96,6 @@ struct SettingsCommand: ParsableCommand {
         commandName: "settings", abstract: "Print a settings file with every setting, its default and its meaning.")
 
     func run() throws {
-        try StandardStreams.write(Array(SettingsText.annotated.utf8).rawSpan)
+        try Output.write(Array(SettingsText.annotated.utf8))
     }
 }
