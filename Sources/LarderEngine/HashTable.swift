@@ -43,10 +43,30 @@ struct TableHasher {
     }
 }
 
+/// Which table to prefetch from, in one atomic word for those who do not hold the lock: where its buckets are, and how many.
+///
+/// A handle. The word lies outside of the table and its shard: who holds the lock has all of them to itself. It is to live as
+/// long as any handle.
+@safe struct TableHint {
+    private let word: UnsafePointer<Atomic<UInt64>>
+
+    init(_ word: UnsafePointer<Atomic<UInt64>>) { unsafe self.word = word }
+
+    func publish(_ reference: Reference, buckets: Int) {
+        unsafe word.pointee.store(UInt64(reference) << 32 | UInt64(buckets), ordering: .relaxed)
+    }
+
+    /// The bucket of a hash in the table published last. There is memory at this place, though its contents may be anything.
+    @inline(__always) func bucket(_ position: TablePosition) -> (table: Reference, bucket: Int) {
+        let published = unsafe word.pointee.load(ordering: .relaxed)
+        let bucket = position.order.multipliedFullWidth(by: published & 0xFFFF_FFFF).high
+        return (Reference(truncatingIfNeeded: published >> 32), Int(bucket))
+    }
+}
+
 /// References to entries by hash. Every call is made under the shard's lock.
 @safe struct HashTable: ~Copyable {
-    /// Which table to prefetch from, in one word for those who do not hold the lock: where its buckets are, and how many.
-    let hint = Atomic<UInt64>(0)
+    private let hint: TableHint
     /// What is looked up, and where all is inserted that lies below `boundary`.
     private var table: BucketArray
     /// The smaller or larger table that is on its way out, while `isMoving`.
@@ -71,14 +91,15 @@ struct TableHasher {
     static let bucketsMovedPerWrite = 2
 
     /// - Returns: nil when the arena has no memory.
-    init?(arena: PageArena, hasher: TableHasher, owner: UInt32) {
+    init?(arena: PageArena, hasher: TableHasher, hint: TableHint, owner: UInt32) {
         guard let first = BucketArray(arena: arena, buckets: Self.bucketsMin, owner: owner) else { return nil }
         self.arena = arena
         unsafe base = arena.base
         self.hasher = hasher
+        self.hint = hint
         table = first
         old = .none
-        publishHint(table)
+        hint.publish(table.reference, buckets: table.buckets)
     }
 
     /// Where an entry belongs.
@@ -223,14 +244,10 @@ struct TableHasher {
 
     private mutating func finishMoving() {
         table.clear(upTo: table.buckets)
-        publishHint(table)
+        hint.publish(table.reference, buckets: table.buckets)
         old.release(arena)
         old = .none
         isMoving = false
-    }
-
-    private func publishHint(_ array: BucketArray) {
-        hint.store(UInt64(array.reference) << 32 | UInt64(array.buckets), ordering: .relaxed)
     }
 
     /// An entry is needed to know its hash, and is most likely not in the cache: ask for a dozen at once.

@@ -21,7 +21,7 @@ struct Prepared {
     let isInPlace: Bool
 }
 
-/// A shard. Everything but `table.hint` is touched only by the holder of its lock, which lies beside it.
+/// A shard. Touched only by the holder of its lock, which lies beside it.
 struct Shard: ~Copyable {
     var table: HashTable
     /// The latest write whose effect is that something is missing: a removal, or an entry whose deadline has passed.
@@ -37,9 +37,9 @@ struct Shard: ~Copyable {
     /// What this shard calls itself towards the arena, for runs that are not the slab's.
     private let tableOwner: UInt32
 
-    init?(arena: PageArena, index: Int, hasher: TableHasher) {
+    init?(arena: PageArena, index: Int, hasher: TableHasher, hint: TableHint) {
         tableOwner = Slab.tableLabel(shard: index)
-        guard let table = HashTable(arena: arena, hasher: hasher, owner: tableOwner) else { return nil }
+        guard let table = HashTable(arena: arena, hasher: hasher, hint: hint, owner: tableOwner) else { return nil }
         self.table = table
         self.arena = arena
         slab = Slab(arena: arena, shard: index)

@@ -3,7 +3,8 @@
 // No I/O, no clock, no threads of its own: every call says what time it is, and any thread may call.
 //
 // Unsafe, and sound because the shards lie in one block of memory that lives as long as the store, a shard's number is a
-// hash's upper bits and so in range, and everything but its lock and its hint is touched only between `lock` and `unlock`.
+// hash's upper bits and so in range, and a shard is touched only between `lock` and `unlock`. What others look at meanwhile, its lock and the hint where its table
+// is, lies before it and not in it.
 
 import CLarderIntrinsics
 import LarderBytes
@@ -33,10 +34,11 @@ import Synchronization
 
     /// Two cache lines: processors fetch them in pairs.
     private static let shardAlignment = 128
-    /// A shard's lock comes before it, and takes so much with what aligns the shard.
-    private static let lockBytes = 8
+    /// The hint and the lock of a shard come before it, and take so much with what aligns the shard.
+    private static let hintBytes = 8
+    private static let headBytes = 16
     private static let shardBytes =
-        (lockBytes + MemoryLayout<Shard>.size + shardAlignment - 1) / shardAlignment * shardAlignment
+        (headBytes + MemoryLayout<Shard>.size + shardAlignment - 1) / shardAlignment * shardAlignment
 
     /// - Parameter log: Where writes are staged and get their LSNs.
     package init(
@@ -56,7 +58,8 @@ import Synchronization
         hasher = TableHasher(secrets: configuration.secrets, shardBits: UInt64(count.trailingZeroBitCount))
         unsafe shards = .allocate(byteCount: Self.shardBytes * count, alignment: Self.shardAlignment)
         for index in 0..<count {
-            guard let shard = Shard(arena: arena, index: index, hasher: hasher) else {
+            unsafe hintWord(index).initialize(to: Atomic(0))
+            guard let shard = Shard(arena: arena, index: index, hasher: hasher, hint: hint(index)) else {
                 preconditionFailure("less memory than \(count) shards need")
             }
             unsafe self.shard(index).initialize(to: shard)
@@ -65,7 +68,10 @@ import Synchronization
     }
 
     deinit {
-        for index in 0..<shardCount { unsafe shard(index).deinitialize(count: 1) }
+        for index in 0..<shardCount {
+            unsafe shard(index).deinitialize(count: 1)
+            unsafe hintWord(index).deinitialize(count: 1)
+        }
         unsafe shards.deallocate()
     }
 
@@ -73,20 +79,23 @@ import Synchronization
 
     /// The shard with this number. Hold its lock.
     @inline(__always) func shard(_ index: Int) -> UnsafeMutablePointer<Shard> {
-        unsafe (shards + index &* Self.shardBytes + Self.lockBytes).assumingMemoryBound(to: Shard.self)
+        unsafe (shards + index &* Self.shardBytes + Self.headBytes).assumingMemoryBound(to: Shard.self)
     }
 
     /// Its lock: beside the shard, not in it. A holder has the shard to itself, and that has to be all of the shard, while
     /// others look at the lock.
     @inline(__always) private func lock(of shard: UnsafeMutablePointer<Shard>) -> UnsafeMutablePointer<Lock> {
-        unsafe (UnsafeMutableRawPointer(shard) - Self.lockBytes).assumingMemoryBound(to: Lock.self)
+        unsafe (UnsafeMutableRawPointer(shard) - Self.headBytes + Self.hintBytes).assumingMemoryBound(to: Lock.self)
     }
 
-    @inline(__always) private func shard(_ hash: KeyHash) -> UnsafeMutablePointer<Shard> {
-        // A shift by all 64 bits is none; with one shard the mask makes the number 0.
-        let index = Int(truncatingIfNeeded: hash.value &>> (64 &- hasher.shardBits)) & (shardCount &- 1)
-        return unsafe shard(index)
+    /// Where its table is, for those who do not hold the lock.
+    @inline(__always) private func hint(_ index: Int) -> TableHint { unsafe TableHint(hintWord(index)) }
+
+    @inline(__always) private func hintWord(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        unsafe (shards + index &* Self.shardBytes).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
+
+    @inline(__always) private func shard(_ hash: KeyHash) -> UnsafeMutablePointer<Shard> { unsafe shard(shardIndex(hash)) }
 
     @inline(__always) private func position(_ hash: KeyHash) -> TablePosition {
         TablePosition(hash, shardBits: hasher.shardBits)
@@ -101,7 +110,8 @@ import Synchronization
     }
 
     /// Which shard a hash falls to.
-    func shardIndex(_ hash: KeyHash) -> Int {
+    @inline(__always) func shardIndex(_ hash: KeyHash) -> Int {
+        // A shift by all 64 bits is none; with one shard the mask makes the number 0.
         Int(truncatingIfNeeded: hash.value &>> (64 &- hasher.shardBits)) & (shardCount &- 1)
     }
 
@@ -125,9 +135,8 @@ import Synchronization
     /// Where the bucket is or was a moment ago, without the lock. One word holds both the place and the length of a table, and
     /// the arena's addresses stay mapped, so there is memory at this address, though its contents may be anything.
     @inline(__always) private func bucket(_ hash: KeyHash) -> UnsafeMutableRawPointer {
-        let hint = unsafe shard(hash).pointee.table.hint.load(ordering: .relaxed)
-        let bucket = position(hash).order.multipliedFullWidth(by: hint & 0xFFFF_FFFF).high
-        return unsafe arena.address(Reference(truncatingIfNeeded: hint >> 32)) + Int(bucket) &* BucketArray.bucketBytes
+        let (table, bucket) = hint(shardIndex(hash)).bucket(position(hash))
+        return unsafe arena.address(table) + bucket &* BucketArray.bucketBytes
     }
 
     // MARK: Reading

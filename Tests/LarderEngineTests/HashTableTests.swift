@@ -1,5 +1,6 @@
 import LarderBytes
 @testable import LarderEngine
+import Synchronization
 import Testing
 
 /// A table, and entries for it to refer to.
@@ -9,12 +10,25 @@ private struct TableBench: ~Copyable {
     var table: HashTable
     var model: [UInt64: Reference] = [:]
     let owner = Slab.tableLabel(shard: 0)
+    /// Beside the table, as in a store.
+    let hintWord = UnsafeMutablePointer<Atomic<UInt64>>.allocate(capacity: 1)
+    var hint: TableHint { TableHint(hintWord) }
 
     init(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         slab = Slab(arena: arena, shard: 0)
         let hasher = TableHasher(secrets: HashSecrets(using: &random), shardBits: 3)
-        table = HashTable(arena: arena, hasher: hasher, owner: owner)!
+        hintWord.initialize(to: Atomic(0))
+        table = HashTable(arena: arena, hasher: hasher, hint: TableHint(hintWord), owner: owner)!
+    }
+
+    deinit { hintWord.deallocate() }
+
+    /// Whether the reference stands in the bucket that those without the lock would prefetch for it.
+    func isHinted(_ reference: Reference) -> Bool {
+        let (found, bucket) = hint.bucket(table.position(table.entry(reference)))
+        let cells = arena.address(found) + bucket * BucketArray.bucketBytes
+        return (0..<BucketArray.cellsPerBucket).contains { cells.load(fromByteOffset: $0 * 4, as: Reference.self) == reference }
     }
 
     mutating func insert(_ key: UInt64) {
@@ -55,6 +69,14 @@ private struct TableBench: ~Copyable {
 }
 
 @Suite("Hash table") struct HashTableTests {
+    @Test func `the hint leads to the bucket of a key after the table has grown`() {
+        var bench = TableBench(seed: 1)
+        for key in 0..<20_000 as Range<UInt64> { bench.insert(key) }
+        while bench.table.move(buckets: 100, owner: bench.owner) {}
+        // Some stand in the bucket behind, because theirs was full.
+        #expect(bench.model.values.count { bench.isHinted($0) } > 16_000)
+    }
+
     @Test(arguments: Seeds.smoke) func `agrees with a dictionary through growth and shrinking`(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var bench = TableBench(seed: seed)
