@@ -27,13 +27,13 @@ extension BinaryDecoder {
         }
 
         reset(&command, opcode.operation)
+        if opcode == .hello { return decodeHello(bytes, &body, &command) }
         guard command.binaryFlags.isSubset(of: opcode.flags) else { return refuseFlags(&command) }
         if command.binaryFlags.excludeEachOther {
             command.failure = .flagsExcludeEachOther
             return true
         }
         switch opcode {
-        case .hello: return decodeHello(bytes, &body, &command)
         case .getMany: return decodeMany(bytes, &body, &command)
         case .list: return decodeList(bytes, &body, &command)
         case .namespaceCreate: return decodeCreation(bytes, &body, &command)
@@ -54,17 +54,24 @@ extension BinaryDecoder {
     }
 
     /// protocol version u8, namespace length u8, namespace, credentials.
+    ///
+    /// The credentials are found first: their place is the same in every version and whatever the flags, because nothing else
+    /// of a hello may be judged before them. A hello too short for that has none.
     private static func decodeHello(_ bytes: RawSpan, _ body: inout BinaryBody, _ command: inout Command) -> Bool {
-        guard let version = body.take(UInt8.self, bytes) else { return false }
-        guard version == BinaryFrame.protocolVersion else {
-            // Only the header and this byte mean the same in every version.
+        let version = body.take(UInt8.self, bytes)
+        let namespace = body.takeText(UInt8.self, bytes)
+        if namespace != nil { command.value = body.rest() }
+        if let version, version != BinaryFrame.protocolVersion {
             command.failure = Failure(.unsupportedVersion, "this server speaks version 1 of the protocol")
             return true
         }
-        guard let namespace = body.takeText(UInt8.self, bytes) else { return false }
-        guard decodeNamespace(namespace, bytes, &command) else { return false }
-        command.value = body.rest()
-        return true
+        guard command.binaryFlags.isSubset(of: BinaryOpcode.hello.flags) else { return refuseFlags(&command) }
+        if command.binaryFlags.excludeEachOther {
+            command.failure = .flagsExcludeEachOther
+            return true
+        }
+        guard let namespace else { return false }
+        return decodeNamespace(namespace, bytes, &command)
     }
 
     /// A name, an id of 16 bytes, or nothing: the flags say which.

@@ -68,6 +68,20 @@ package struct BinaryDecoder: Sendable {
         return .command
     }
 
+    /// What is known of the request that begins in `input` and is not complete, for a reply that does not wait for it.
+    ///
+    /// - Returns: nil when nothing has arrived.
+    package func begun(_ input: borrowing ByteBuffer) -> Command? {
+        guard input.count > 0 else { return nil }
+        var command = Command()
+        if input.count >= 8 {
+            let head = input.bytes.littleEndian(at: 0, as: UInt64.self)
+            command.operation = BinaryOpcode(rawValue: UInt8(truncatingIfNeeded: head >> 8))?.operation ?? .none
+            command.tag = UInt32(truncatingIfNeeded: head >> 32)
+        }
+        return command
+    }
+
     // MARK: Operations on one key
 
     /// All operations on one key have the same body: the fixed fields that the flags and the operation call for, in one
@@ -164,10 +178,12 @@ package struct BinaryDecoder: Sendable {
 
     @inline(never)
     private static func refuseBody(_ command: inout Command) -> DecodeStep {
-        let (operation, tag) = (command.operation, command.tag)
+        let (operation, tag, value) = (command.operation, command.tag, command.value)
         command = Command()
         command.operation = operation
         command.tag = tag
+        // Whoever has not logged in is not told what is wrong with the rest.
+        if operation == .hello { command.value = value }
         command.failure = Failure(.malformed, "the lengths in the body do not add up to the length of the frame")
         return .close
     }

@@ -21,8 +21,6 @@ package struct HTTPDecoder: Sendable {
         case body
         /// Throwing away the rest of a refused request, of which `left` bytes are known.
         case discard
-        /// As `discard`, but nothing follows.
-        case drain
         case closed
     }
 
@@ -42,14 +40,28 @@ package struct HTTPDecoder: Sendable {
         self.limits = limits
     }
 
-    /// Whether the last request is unfinished: part of its head or of its body has arrived.
-    package var isWithinRequest: Bool { phase == .gate || phase == .body || scan.hasBegun }
+    /// Whether the end of the last request is still to come.
+    package var isWithinRequest: Bool { phase == .gate || phase == .body || phase == .discard || scan.hasBegun }
+
+    /// What is known of the request that begins in `input` and is not complete, for a reply that does not wait for it.
+    ///
+    /// - Returns: nil when nothing has arrived, or the request has its reply already.
+    package func begun(_ input: borrowing ByteBuffer) -> Command? {
+        var command: Command
+        switch phase {
+        case .head where input.count > 0: command = Command()
+        case .gate, .body: command = pending
+        default: return nil
+        }
+        command.httpFlags.insert(.close)
+        return command
+    }
 
     /// Reads on from `position`, which counts from the first readable byte and is moved behind what is finished.
     ///
     /// - Returns: `.command` when a whole request was there, also one with a `failure`, which then is its reply.
     ///   `.head` when a body is outstanding; again until `proceed` or `refuse` is called; and once more, with a failure,
-    ///   when a body in chunks turns out too large. With `.close`, a nil failure means that every reply has been given.
+    ///   when a body in chunks turns out too large or cannot be understood. With `.close`, a nil failure means that every reply has been given.
     ///   `.needMore` leaves `command` undefined. Cannot trap, whatever the bytes are.
     package mutating func decode(
         _ input: inout ByteBuffer, at position: inout Int, into command: inout Command
@@ -60,12 +72,12 @@ package struct HTTPDecoder: Sendable {
                 if let step = readHead(&input, &position, &command) { return step }
             case .gate, .body:
                 return readBody(&input, &position, &command)
-            case .discard, .drain:
+            case .discard:
                 let count = min(left, input.count - position)
                 position += count
                 left -= count
                 guard left == 0 else { return .needMore }
-                phase = phase == .drain || pending.httpFlags.contains(.close) ? .closed : .head
+                phase = pending.httpFlags.contains(.close) ? .closed : .head
             case .closed:
                 command = Command()
                 command.httpFlags = .close
@@ -80,7 +92,8 @@ package struct HTTPDecoder: Sendable {
         phase = .body
     }
 
-    /// Gives up the request that `.head` announced; its reply follows. What still comes of its body is thrown away.
+    /// Gives up the request that `.head` announced; its reply follows. What still comes of its body is thrown away, or
+    /// nothing more is read.
     ///
     /// To be called before the reply is encoded: it sets `.close` in the flags when the connection cannot go on, which
     /// is so when the end of the body is unknown or far, or when the client may never send it (it expects 100).
@@ -88,8 +101,7 @@ package struct HTTPDecoder: Sendable {
         precondition(phase == .gate || phase == .body, "there is no request to refuse")
         if chunks != nil || command.httpFlags.contains(.expectsContinue) || bodyCount > limits.discardBytesMax {
             command.httpFlags.insert(.close)
-            left = bodyStart + limits.discardBytesMax
-            phase = .drain
+            phase = .closed
         } else {
             left = bodyStart + bodyCount
             phase = .discard
@@ -180,7 +192,10 @@ package struct HTTPDecoder: Sendable {
             phase = .gate
             return wait(position, &command)
         case .refused(let failure):
-            return close(failure, &command)
+            // Judged as what the head says is: nobody is told of it who may not be told anything.
+            if pending.failure == nil { pending.failure = failure }
+            phase = .gate
+            return wait(position, &command)
         }
     }
 

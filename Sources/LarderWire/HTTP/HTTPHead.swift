@@ -22,6 +22,8 @@ struct HTTPHead {
     var contentType = ByteRange.empty
     var match = EntityTags()
     var noneMatch = EntityTags()
+    /// What is wrong with a field that frames nothing. The request can be read, so its credentials are judged first.
+    var fault: Failure?
 
     private var seen: Set = []
     private var fields = 0
@@ -183,7 +185,7 @@ struct HTTPHead {
         case 10 where name.equalsIgnoringCase("connection"):
             takeConnection(bytes, value)
         case 12 where name.equalsIgnoringCase("content-type"):
-            try once(.contentType)
+            if !seen.insert(.contentType).inserted { fault = Self.twice }
             contentType = value
         case 13 where name.equalsIgnoringCase("authorization"):
             try once(.authorization)
@@ -206,11 +208,12 @@ struct HTTPHead {
     }
 
     private mutating func once(_ field: Set) throws(Failure) {
-        guard seen.insert(field).inserted else {
-            throw Failure(.malformed, "A header field that may come once came twice.")
-        }
+        guard seen.insert(field).inserted else { throw Self.twice }
     }
 
+    private static var twice: Failure { Failure(.malformed, "A header field that may come once came twice.") }
+
+    /// A length beyond all bounds is the largest there is, which no limit lets pass.
     private static func length(_ text: RawSpan) throws(Failure) -> Int {
         guard text.byteCount > 0 else { throw Failure(.malformed, "Content-Length is not a number.") }
         var value = 0
@@ -221,10 +224,9 @@ struct HTTPHead {
             let (scaled, overflowed) = value.multipliedReportingOverflow(by: 10)
             let (next, carried) = scaled.addingReportingOverflow(Int(digit))
             tooLarge = tooLarge || overflowed || carried
-            value = next
+            value = tooLarge ? 0 : next
         }
-        if tooLarge { throw Failure(.valueTooLarge, "Content-Length is beyond all bounds.") }
-        return value
+        return tooLarge ? .max : value
     }
 
     private mutating func takeConnection(_ bytes: RawSpan, _ value: ByteRange) {

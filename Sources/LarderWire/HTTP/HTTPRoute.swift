@@ -12,7 +12,8 @@ enum HTTPRoute {
         command.httpFlags = head.flags
         command.host = head.host
         command.credential = head.credential
-        do {
+        do throws(Failure) {
+            if let fault = head.fault { throw fault }
             let (path, query) = input.bytes.split(head.target, at: UInt8(ascii: "?"))
             try resolve(&command, head.method, path, &input)
             try HTTPQuery.read(query, &command, &input)
