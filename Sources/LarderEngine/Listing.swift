@@ -7,6 +7,9 @@ import LarderPlatform
 package struct ListingResult: Equatable, Sendable {
     package enum Outcome: Equatable, Sendable {
         case listed
+        /// The work that was allowed is done, and the page is not: go on behind the cursor, or from the same place if there is
+        /// none.
+        case unfinished
         /// There is no memory to put the keys in order.
         case outOfMemory
         /// The namespace is not ready, or was dropped.
@@ -18,11 +21,14 @@ package struct ListingResult: Equatable, Sendable {
     package var count: Int
     /// Where the next page begins: the last key or common prefix of this one. nil when nothing follows.
     package var cursor: [UInt8]?
+    /// How many entries were looked at.
+    package var work: Int
 
-    package init(outcome: Outcome, count: Int = 0, cursor: [UInt8]? = nil) {
+    package init(outcome: Outcome, count: Int = 0, cursor: [UInt8]? = nil, work: Int = 0) {
         self.outcome = outcome
         self.count = count
         self.cursor = cursor
+        self.work = work
     }
 }
 
@@ -120,6 +126,8 @@ struct ListingRun {
     /// Where in the scratch the next item stands.
     var position = 0
     var items = 0
+    /// How many are fetched next time: more each time, since who needs a second helping is likely to need a third.
+    var itemsMax = 0
 
     init(bound: [UInt8], isInclusive: Bool) {
         self.bound = bound

@@ -13,6 +13,7 @@
 // Unsafe, and sound because a leaf is memory that the slab gave and nobody else has, cells are checked against its count, and
 // every reference is taken out before the entry that it stands for is freed. Every call is made under the shard's lock.
 
+import CLarderIntrinsics
 import LarderBytes
 import LarderPlatform
 
@@ -55,9 +56,25 @@ import LarderPlatform
     }
 
     func after(_ position: Position) -> Position {
-        if position.cell + 1 < leaf(position.leaf).count { return Position(leaf: position.leaf, cell: position.cell + 1) }
-        return Position(leaf: position.leaf + 1, cell: 0)
+        let leaf = leaf(position.leaf)
+        guard position.cell + 1 < leaf.count else { return Position(leaf: position.leaf + 1, cell: 0) }
+        prefetch(leaf, position.cell + 1 + Self.entriesAhead)
+        return Position(leaf: position.leaf, cell: position.cell + 1)
     }
+
+    /// Asks the processor for the entries at a position and behind it, which lie anywhere in memory. `after` does so a few
+    /// steps ahead.
+    func prefetch(from position: Position) {
+        guard position.leaf < directory.count else { return }
+        let leaf = leaf(position.leaf)
+        for cell in position.cell..<(position.cell + Self.entriesAhead) { prefetch(leaf, cell) }
+    }
+
+    @inline(__always) private func prefetch(_ leaf: Leaf, _ cell: Int) {
+        if cell < leaf.count { unsafe larder_prefetch(arena.address(leaf.reference(cell))) }
+    }
+
+    private static let entriesAhead = 8
 
     /// The first key that is not before `key`.
     private func lowerBound(_ key: RawSpan) -> Position {

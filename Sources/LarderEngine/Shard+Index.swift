@@ -79,9 +79,10 @@ extension Shard {
 
     /// Copies the next items of a listing, beginning with the key at or after `listing.bound`, which moves on.
     ///
-    /// - Returns: nil when the index has to be built first.
+    /// - Parameter work: Less how many entries were looked at, on return.
+    /// - Returns: How many; nil when the index has to be built first.
     mutating func fetch(
-        _ listing: borrowing Listing, _ run: inout ListingRun, itemsMax: Int, bytesMax: Int, into scratch: inout ByteBuffer
+        _ listing: borrowing Listing, _ run: inout ListingRun, bytesMax: Int, into scratch: inout ByteBuffer, _ work: inout Int
     ) -> Int? {
         let flushLSN = listing.namespace.flushLSN
         notice(listing.namespace, flushLSN: flushLSN)
@@ -90,10 +91,13 @@ extension Shard {
         let bytesEnd = scratch.count + bytesMax
         var items = 0
         var place = unsafe listed.index.position(from: run.bound.span.bytes, inclusive: run.isInclusive)
+        work -= 1
+        listed.index.prefetch(from: place)
         for _ in 0..<Listing.examinedMax {
-            guard items < itemsMax, scratch.count < bytesEnd, let reference = listed.index[place] else { break }
+            guard items < run.itemsMax, scratch.count < bytesEnd, let reference = listed.index[place] else { break }
             let entry = table.entry(reference)
             let key = entry.key
+            work -= 1
             guard key.hasPrefix(listing.prefix) else {
                 run.isEnded = true
                 return items
@@ -109,7 +113,7 @@ extension Shard {
                 continue
             }
             ListingItem.append(commonPrefix: common, to: &scratch)
-            guard let next = skip(common, in: listed.index, from: place) else {
+            guard let next = skip(common, in: listed.index, from: place, &work) else {
                 run.isEnded = true
                 return items
             }
@@ -125,11 +129,14 @@ extension Shard {
     }
 
     /// The place after all keys that begin with `common`: a few steps on, or found by searching. nil at the end.
-    private func skip(_ common: RawSpan, in index: OrderedIndex, from place: OrderedIndex.Position) -> OrderedIndex.Position? {
+    private func skip(
+        _ common: RawSpan, in index: OrderedIndex, from place: OrderedIndex.Position, _ work: inout Int
+    ) -> OrderedIndex.Position? {
         var next = place
         for _ in 0..<Self.stepsBeforeSearching {
             next = index.after(next)
             guard let reference = index[next] else { return nil }
+            work -= 1
             if !table.entry(reference).key.hasPrefix(common) { return next }
         }
         guard let bound = Listing.successor(of: common) else { return nil }

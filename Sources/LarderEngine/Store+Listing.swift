@@ -10,27 +10,48 @@ extension Store {
     /// Visits the live keys that begin with `prefix` and come after `cursor`, in byte order.
     ///
     /// The first listing of a namespace puts its keys in order, which takes about 200 ns for each of them, with bounded
-    /// holds of locks; `prepareListing` does the same in slices. The order is then kept for as long as somebody lists.
+    /// holds of locks. The order is then kept for as long as somebody lists.
     ///
     /// - Parameter cursor: What the last page's result says; empty for the first page.
     /// - Parameter delimiter: Keys that share everything up to and including the next delimiter after the prefix are visited
     ///   once, as that common prefix, and skipped without being looked at.
     /// - Parameter limit: How many items at most.
     /// - Parameter bytesMax: The page ends when so many bytes of values were visited.
+    /// - Parameter workMax: How many entries may be looked at, or a little more, before the call ends `.unfinished`. A call that
+    ///   has nothing left to put in order visits something.
     /// - Parameter visit: Is called without a lock.
-    /// - Complexity: O(limit * log(shards) + shards) items, whatever the number of keys.
+    /// - Complexity: O(limit * log(shards) + shards) items, whatever the number of keys; with a delimiter every shard is asked
+    ///   for each common prefix.
     package func list(
         _ namespace: Namespace, prefix: RawSpan = RawSpan(), after cursor: RawSpan = RawSpan(), delimiter: UInt8? = nil,
-        limit: Int, withValues: Bool = false, bytesMax: Int = .max, now: Milliseconds,
-        _ visit: (borrowing ListedItem) -> Void
+        limit: Int, withValues: Bool = false, bytesMax: Int = .max, workMax: Int = .max,
+        now: Milliseconds, _ visit: (borrowing ListedItem) -> Void
     ) -> ListingResult {
         guard namespace.state == .ready else { return ListingResult(outcome: .namespaceGone) }
+        var work = workMax
+        switch prepareListing(namespace, now: now, work: &work) {
+        case .ready: break
+        case .building: return ListingResult(outcome: .unfinished, work: workMax - work)
+        case .outOfMemory: return ListingResult(outcome: .outOfMemory)
+        }
+        var result = merge(
+            namespace, prefix: prefix, after: cursor, delimiter: delimiter, limit: limit, withValues: withValues,
+            bytesMax: bytesMax, work: &work, now: now, visit)
+        result.work = workMax - work
+        return result
+    }
+
+    private func merge(
+        _ namespace: Namespace, prefix: RawSpan, after cursor: RawSpan, delimiter: UInt8?, limit: Int, withValues: Bool,
+        bytesMax: Int, work: inout Int, now: Milliseconds, _ visit: (borrowing ListedItem) -> Void
+    ) -> ListingResult {
         let listing = Listing(namespace, prefix: prefix, delimiter: delimiter, withValues: withValues, now: now)
-        guard limit > 0, let first = listing.begin(after: cursor) else { return ListingResult(outcome: .listed) }
-        var merge = ListingMerge(runs: shardCount, beginning: first, itemsMax: min(max(2 * limit / shardCount, 4), 64))
+        guard limit > 0, var first = listing.begin(after: cursor) else { return ListingResult(outcome: .listed) }
+        first.itemsMax = min(max(2 * limit / shardCount, 4), 64)
+        var merge = ListingMerge(runs: shardCount, beginning: first)
         var result = ListingResult(outcome: .listed)
         for run in 0..<shardCount {
-            guard fill(&merge, run, listing) else { return ListingResult(outcome: .outOfMemory) }
+            if let outcome = fill(&merge, run, listing, &work) { return ListingResult(outcome: outcome) }
         }
         var bytes = 0
         // The last item's place in the scratch.
@@ -38,7 +59,8 @@ extension Store {
         while let run = merge.first {
             let isRepeated = merge.isRepeated(run, last)
             if !isRepeated {
-                if result.count == limit || bytes >= bytesMax {
+                if result.count == limit || bytes >= bytesMax || work <= 0 && result.count > 0 {
+                    if result.count < limit && bytes < bytesMax { result.outcome = .unfinished }
                     result.cursor = last.map { Array(merge.key($0)) }
                     return result
                 }
@@ -50,7 +72,11 @@ extension Store {
                 last = position
             }
             merge.advance(run)
-            guard fill(&merge, run, listing) else { return ListingResult(outcome: .outOfMemory) }
+            if let outcome = fill(&merge, run, listing, &work) {
+                result.outcome = outcome
+                result.cursor = last.map { Array(merge.key($0)) }
+                return result
+            }
         }
         return result
     }
@@ -78,28 +104,36 @@ extension Store {
 
     /// How many entries are put in order while a shard is locked: some 50 us.
     private static var entriesPerHold: Int { 256 }
+    /// How many keys are copied while a shard is locked.
+    private static var itemsPerHold: Int { 64 }
     /// How many bytes are copied while a shard is locked, one whole value more at most.
     private static var bytesPerHold: Int { 32 << 10 }
 
     /// Fetches items from a run's shard if it has none left, and puts it in its place in the order.
     ///
-    /// - Returns: false when there is no memory to put the keys in order.
-    private func fill(_ merge: inout ListingMerge, _ run: Int, _ listing: borrowing Listing) -> Bool {
+    /// - Returns: Why the page cannot go on at the moment; nil when it can.
+    private func fill(
+        _ merge: inout ListingMerge, _ run: Int, _ listing: borrowing Listing, _ work: inout Int
+    ) -> ListingResult.Outcome? {
         while merge.runs[run].items == 0 && !merge.runs[run].isEnded {
             merge.beginFetch(run)
-            let itemsMax = merge.itemsMax
             let fetched = hold(run) { shard in
-                shard.fetch(listing, &merge.runs[run], itemsMax: itemsMax, bytesMax: Self.bytesPerHold, into: &merge.scratch)
+                shard.fetch(listing, &merge.runs[run], bytesMax: Self.bytesPerHold, into: &merge.scratch, &work)
             }
             if let fetched {
                 merge.runs[run].items = fetched
+                merge.runs[run].itemsMax = min(2 * merge.runs[run].itemsMax, Self.itemsPerHold)
             } else {
-                var work = Int.max
-                guard prepareIndex(run, listing.namespace, listing.now, &work) == .ready else { return false }
+                // Its index went since the listing began: it is made anew.
+                switch prepareIndex(run, listing.namespace, listing.now, &work) {
+                case .ready: break
+                case .building: return .unfinished
+                case .outOfMemory: return .outOfMemory
+                }
             }
         }
         if merge.runs[run].items > 0 { merge.push(run) }
-        return true
+        return nil
     }
 }
 
@@ -107,13 +141,11 @@ extension Store {
 private struct ListingMerge: ~Copyable {
     var runs: [ListingRun]
     var scratch = ByteBuffer()
-    let itemsMax: Int
     /// A binary heap of runs that have an item.
     private var heap: [Int] = []
 
-    init(runs count: Int, beginning run: ListingRun, itemsMax: Int) {
+    init(runs count: Int, beginning run: ListingRun) {
         runs = Array(repeating: run, count: count)
-        self.itemsMax = itemsMax
         heap.reserveCapacity(count)
     }
 

@@ -66,19 +66,25 @@ package final class Acceptor: @unchecked Sendable {
         }
     }
 
+    /// How many connections beyond the most that may be are open at a time, to be told so. Further ones are closed.
+    static let turnedAwayMax = 64
+
     /// Takes a bounded number of connections.
     private func accept(from box: ListenerBox) {
         for _ in 0..<64 {
             switch box.listener.accept() {
             case .socket(let socket):
                 server.connectionsAccepted.add(1, ordering: .relaxed)
-                if server.connections.load(ordering: .relaxed) >= server.configuration.connectionsMax {
-                    // Closing it is the answer: what dialect it would have spoken is not known yet.
+                let isTurnedAway = server.connections.load(ordering: .relaxed) >= server.configuration.connectionsMax
+                if isTurnedAway {
                     server.connectionsRefused.add(1, ordering: .relaxed)
-                    continue
+                    // A worker tells it so as soon as its first byte has told the dialect. Of those the server holds few.
+                    if server.turnedAway.load(ordering: .relaxed) >= Self.turnedAwayMax { continue }
+                    server.turnedAway.add(1, ordering: .relaxed)
+                } else {
+                    server.connections.add(1, ordering: .relaxed)
                 }
-                server.connections.add(1, ordering: .relaxed)
-                workers[next].adopt(socket)
+                workers[next].adopt(socket, isTurnedAway: isTurnedAway)
                 next = (next + 1) % workers.count
             case .outOfDescriptors:
                 server.connectionsRefused.add(1, ordering: .relaxed)

@@ -40,7 +40,7 @@ package struct AccessControl: Sendable {
         return difference == 0
     }
 
-    /// Why an HTTP request is refused before anything else is looked at; nil when it may pass.
+    /// Why an HTTP request is refused whatever else it says; nil when it may pass.
     package func refusal(of command: Command, in input: borrowing ByteBuffer) -> Failure? {
         if key != nil {
             if !command.credential.isEmpty, accepts(input.span(command.credential)) { return nil }

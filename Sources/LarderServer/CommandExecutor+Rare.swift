@@ -1,4 +1,4 @@
-// The commands that do not come a million times a second: hello, listings, namespaces, and questions about the server.
+// The commands that do not come a million times a second: hello, namespaces, and questions about the server.
 
 import LarderBytes
 import LarderEngine
@@ -8,13 +8,14 @@ import LarderWire
 extension CommandExecutor {
     func executeRare(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
-        _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
+        _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn,
+        _ metrics: WorkerMetrics
     ) {
         switch command.operation {
         case .hello:
             hello(command, input, &session, &output, turn, metrics)
         case .list:
-            list(command, prepared, input, &session, &output, turn, metrics)
+            list(command, prepared, input, &session, &output, &scratch, turn, metrics)
         case .namespaceCreate:
             createNamespace(command, input, &session, &output, turn, metrics)
         case .namespaceList:
@@ -49,12 +50,6 @@ extension CommandExecutor {
         _ command: Command, _ input: borrowing ByteBuffer, _ session: inout Session,
         _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
     ) {
-        // A further hello without credentials keeps the login.
-        let isKnown = session.namespace != nil && command.value.isEmpty
-        guard isKnown || access.accepts(input.span(command.value)) else {
-            session.mustClose = true
-            return refuse(.wrongKey, command, &session, &output, turn, metrics)
-        }
         guard turn.isReady else { return refuse(.loading, command, &session, &output, turn, metrics) }
         let found: Namespace?
         switch command.namespace {
@@ -75,48 +70,6 @@ extension CommandExecutor {
         // After its own reply: the flag counts for the requests behind the hello.
         session.greet(namespace, frameBytesMax: frameBytesMax, overtake: overtake)
     }
-
-    // MARK: Listing
-
-    private func list(
-        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
-        _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
-    ) {
-        let namespace = prepared.namespace!
-        let dialect = session.dialect
-        // A page ends with a key or a common prefix, and both begin with the prefix that was asked for.
-        let cursor = input.span(command.list.cursor)
-        guard cursor.byteCount == 0 || cursor.hasPrefix(input.span(command.list.prefix)),
-            cursor.byteCount <= LarderEngine.KeyRule.bytes.bytesMax
-        else { return refuse(.cursorInvalid, command, &session, &output, turn, metrics) }
-        var page = ByteBuffer()
-        var mark = Reply.beginList(to: command, in: dialect, into: &page)
-        let listed = store.list(
-            namespace, prefix: input.span(command.list.prefix), after: cursor,
-            delimiter: command.list.delimiter, limit: command.list.limit, withValues: command.list.withValues,
-            bytesMax: Self.listBytesMax, now: turn.now
-        ) { item in
-            let lsn = item.lsn
-            Reply.listItem(
-                ListItem(
-                    key: item.key, isPrefix: item.isPrefix, valueBytes: item.valueBytes, version: lsn.rawValue,
-                    updatedMilliseconds: lsn.milliseconds, updatedCounter: lsn.counter,
-                    remaining: item.deadline.remaining(at: turn.now), value: item.value, contentType: item.contentType),
-                mark: &mark, to: command, in: dialect, into: &page)
-        }
-        switch listed.outcome {
-        case .listed: break
-        case .namespaceGone: return refuse(.namespaceDeleting, command, &session, &output, turn, metrics)
-        case .outOfMemory: return refuse(.outOfMemory, command, &session, &output, turn, metrics)
-        }
-        Reply.endList(cursor: listed.cursor, mark: mark, to: command, in: dialect, into: &page)
-        // A listing shows and leaves out keys whose records may not be on the medium; it waits for all up to now.
-        let wait = namespace.settings.durability == .always ? Wait.durable(store.log.appliedLSN) : .nothing
-        session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { $0.append(page.bytes) }
-    }
-
-    /// A page with values ends early when it has grown to so many bytes.
-    static let listBytesMax = 4 << 20
 
     // MARK: Namespaces
 

@@ -76,7 +76,9 @@ package struct CommandExecutor: Sendable {
     func judge(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer, _ turn: Turn
     ) -> HeadVerdict? {
-        if let failure = accessRefusal(command, input) { return HeadVerdict(reason: .failure(failure)) }
+        if let failure = accessRefusal(command, input, .http, isLoggedIn: false) {
+            return HeadVerdict(reason: .failure(failure))
+        }
         if let failure = refusal(command, prepared, turn) { return HeadVerdict(reason: .failure(failure)) }
         guard command.operation == .put, command.condition != .none, let namespace = prepared.namespace else { return nil }
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { _ in }
@@ -85,9 +87,17 @@ package struct CommandExecutor: Sendable {
         return HeadVerdict(reason: .condition(version: version ?? 0), wait: readWait(result.lsn, namespace))
     }
 
-    /// Why a request of HTTP may not pass; each one shows its own credential.
-    private func accessRefusal(_ command: Command, _ input: borrowing ByteBuffer) -> Failure? {
-        command.operation.isOpen ? nil : access.refusal(of: command, in: input)
+    /// Why a request may not pass, whatever else it says. In HTTP each shows its own credential; in binary a hello does, and
+    /// before it nothing but hello is looked at.
+    @inline(__always)
+    func accessRefusal(
+        _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, isLoggedIn: Bool
+    ) -> Failure? {
+        if dialect == .http { return command.operation.isOpen ? nil : access.refusal(of: command, in: input) }
+        guard command.operation == .hello else { return isLoggedIn ? nil : .helloRequired }
+        // A further hello without credentials keeps the login.
+        if isLoggedIn, command.value.isEmpty { return nil }
+        return access.accepts(input.span(command.value)) ? nil : .wrongKey
     }
 
     /// What speaks against executing a command at all.
@@ -113,19 +123,15 @@ package struct CommandExecutor: Sendable {
     /// Executes one command and writes its reply.
     func execute(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
-        _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout ByteBuffer, _ turn: Turn,
+        _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn,
         _ metrics: WorkerMetrics
     ) {
-        metrics.count(command.operation)
+        // A page that is being made has been counted.
+        if session.listing == nil { metrics.count(command.operation) }
         let dialect = session.dialect
-        if dialect == .http {
-            if let failure = accessRefusal(command, input) {
-                return refuse(failure, command, &session, &output, turn, metrics)
-            }
-        } else if session.namespace == nil, command.operation != .hello {
-            // Before hello nothing but hello is looked at.
-            session.mustClose = true
-            return refuse(.helloRequired, command, &session, &output, turn, metrics)
+        if let failure = accessRefusal(command, input, dialect, isLoggedIn: session.namespace != nil) {
+            session.mustClose = dialect == .binary
+            return refuse(failure, command, &session, &output, turn, metrics)
         }
         if let failure = refusal(command, prepared, turn) {
             return refuse(failure, command, &session, &output, turn, metrics)
@@ -134,12 +140,12 @@ package struct CommandExecutor: Sendable {
         case .get:
             get(command, prepared, input, &session, &output, turn, metrics)
         case .put:
-            guard describe(command.contentType, input, &scratch) else {
+            guard describe(command.contentType, input, &scratch.metadata) else {
                 return refuse(.contentTypeTooLong, command, &session, &output, turn, metrics)
             }
             let result = store.put(
                 prepared.namespace!, key: input.span(command.key), hash: prepared.hash, value: input.span(command.value),
-                metadata: scratch.bytes, lifetime: command.lifetime.change,
+                metadata: scratch.metadata.bytes, lifetime: command.lifetime.change,
                 condition: command.condition.engine, now: turn.now)
             answer(result, command, prepared.namespace!, &session, &output, turn, metrics)
         case .delete:
@@ -169,19 +175,19 @@ package struct CommandExecutor: Sendable {
         case .getMany:
             getMany(command, prepared, input, &session, &output, turn, metrics)
         default:
-            executeRare(command, prepared, input, &session, &output, turn, metrics)
+            executeRare(command, prepared, input, &session, &output, &scratch, turn, metrics)
         }
     }
 
-    /// Leaves what is kept beside a value in `scratch`: its content type, unless that is what an entry without one has.
+    /// Leaves what is kept beside a value in `metadata`: its content type, unless that is what an entry without one has.
     ///
     /// - Returns: false when the content type is too long.
-    private func describe(_ contentType: ByteRange, _ input: borrowing ByteBuffer, _ scratch: inout ByteBuffer) -> Bool {
-        scratch.removeAll()
+    private func describe(_ contentType: ByteRange, _ input: borrowing ByteBuffer, _ metadata: inout ByteBuffer) -> Bool {
+        metadata.removeAll()
         guard contentType.count <= Self.contentTypeBytesMax else { return false }
         let type = input.span(contentType)
         if type.byteCount > 0, !type.equals("application/octet-stream") {
-            Metadata.append(Metadata.contentType, type, to: &scratch)
+            Metadata.append(Metadata.contentType, type, to: &metadata)
         }
         return true
     }

@@ -9,7 +9,10 @@ package final class Connection {
     let socket: Socket
     /// What the poller reports for this connection.
     let token: UInt64
+    /// Set when it is one more than the server takes: it is told so in its dialect, and nothing else.
+    let isTurnedAway: Bool
     var session: Session
+    var patience: Patience
     /// Bytes that arrived and do not make a whole request yet.
     var input = ByteBuffer()
     /// Replies that the kernel did not take at once.
@@ -19,28 +22,36 @@ package final class Connection {
     var interest = Poller.Interest.read
     /// Set when the client must take replies before more of its requests are read.
     var isPaused = false
-    /// Set when nothing more is read and the socket is closed as soon as everything is sent.
+    /// Set when nothing more is read and the connection ends as soon as everything is sent.
     var isClosing = false
+    /// Set when everything is sent and the peer has been told of the end: what still comes is thrown away.
+    var isLingering = false
     /// The peer has closed its side; what it asked before is still answered.
     var peerFinished = false
     /// Listed among the connections whose replies wait for the log.
     var isWaiting = false
-    /// When bytes last arrived or left, in the server's milliseconds.
-    var lastActivity: Milliseconds
-    /// When the unfinished request at the front of `input` began to arrive; 0: none.
-    var requestSince: Milliseconds = 0
     /// Set when complete requests are left in `input` for another turn.
     var hasLeftover = false
-    /// Whether a complete request ever arrived.
-    var hasServed = false
 
-    init(socket: consuming Socket, token: UInt64, session: consuming Session, now: Milliseconds) {
+    init(
+        socket: consuming Socket, token: UInt64, session: consuming Session, isTurnedAway: Bool, now: Milliseconds
+    ) {
         self.socket = socket
         self.token = token
         self.session = session
-        lastActivity = now
-        requestSince = now
+        self.isTurnedAway = isTurnedAway
+        patience = Patience(now: now, isTurnedAway: isTurnedAway)
     }
+
+    var activity: Patience.Activity {
+        if isLingering { return .lingering }
+        if isClosing { return .closing }
+        if isPaused { return .paused }
+        return hasLeftover ? .working : .reading
+    }
+
+    /// Whether requests are taken from it at the moment.
+    var isRead: Bool { !isPaused && !isClosing && !hasLeftover }
 
     /// Sends what waits in `output`.
     ///

@@ -51,7 +51,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var connectionsMax = 10_000
     /// How long an HTTP connection may stand idle between requests; 0: for ever.
     package var httpIdleSeconds = 300
-    /// How long a new connection may take to send its first complete request.
+    /// How long a new connection may take to send its first request; see `Patience` for what extends it.
     package var firstRequestSeconds = 10
     /// How long a request that has begun may take to arrive.
     package var requestSeconds = 60

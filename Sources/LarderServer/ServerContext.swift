@@ -63,6 +63,8 @@ package final class ServerContext: Sendable {
     package let report: StatusReport
     package let recovery = RecoveryProgress()
     package let connections = Atomic<Int>(0)
+    /// Connections beyond the most that may be, which are open until they have been told so.
+    package let turnedAway = Atomic<Int>(0)
     package let connectionsAccepted = Atomic<UInt64>(0)
     package let connectionsRefused = Atomic<UInt64>(0)
     package let startedMilliseconds: Milliseconds
@@ -98,7 +100,13 @@ package final class ServerContext: Sendable {
         Turn(now: time.now(), position: log.position, logWorks: log.isWorking, isReady: phase != .loading)
     }
 
-    func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
+    func connectionClosed(isTurnedAway: Bool) {
+        if isTurnedAway {
+            turnedAway.subtract(1, ordering: .relaxed)
+        } else {
+            connections.subtract(1, ordering: .relaxed)
+        }
+    }
 
     package func register(_ metrics: WorkerMetrics) { allMetrics.withLock { $0.append(metrics) } }
     package var metrics: [WorkerMetrics] { allMetrics.withLock { $0 } }

@@ -31,8 +31,18 @@ package struct CommandBatch: ~Copyable, Sendable {
     static let size = 32
     var commands = [Command](repeating: Command(), count: CommandBatch.size)
     var prepared = [PreparedCommand](repeating: PreparedCommand(), count: CommandBatch.size)
-    var scratch = ByteBuffer()
+    var scratch = Scratch()
     package init() {}
+
+    /// All listings of a turn together may look at so many entries, or a little more: up to a millisecond.
+    package mutating func beginTurn(listingWork: Int = 8_192) { scratch.listingWork = listingWork }
+}
+
+/// What commands of a turn share.
+struct Scratch: ~Copyable, Sendable {
+    var metadata = ByteBuffer()
+    /// How many entries listings may still look at in this turn.
+    var listingWork = 0
 }
 
 /// How a session left its input.
@@ -41,6 +51,8 @@ package enum SessionProgress: Sendable {
     case needMore
     /// Requests are left, but too many replies wait for the client or the log.
     case full
+    /// A request is left that takes more than its share of a turn: go on in the next one.
+    case unfinished
     /// Send what there is, then close.
     case close
 }
@@ -54,8 +66,10 @@ package struct Session: ~Copyable, Sendable {
     var mustClose = false
     /// What a binary hello chose; nil before it.
     var namespace: Namespace?
-    /// Whether any request was answered.
-    package private(set) var hasServed = false
+    /// A page that is being made, turn by turn, for the first of the postponed commands.
+    var listing: ListingInProgress?
+    /// Set by a command that has to be executed again in the next turn.
+    var needsAnotherTurn = false
     private var servedSince = false
     /// Decoded, and not executed for want of room for the replies; ranges count from the first byte of the input.
     private var postponed: [Command] = []
@@ -94,7 +108,8 @@ package struct Session: ~Copyable, Sendable {
             // Decode as many as fit the batch, and ask for the memory they will touch.
             var count = 0
             var last = DecodeStep.needMore
-            if !postponed.isEmpty {
+            let isResumed = !postponed.isEmpty
+            if isResumed {
                 resume(&batch, &count, &last, input, server)
             } else {
                 while count < CommandBatch.size {
@@ -118,13 +133,20 @@ package struct Session: ~Copyable, Sendable {
                 server.executor.execute(
                     batch.commands[index], batch.prepared[index], input, &self, &output, &batch.scratch, turn, metrics)
                 if mustClose { break }
+                if needsAnotherTurn {
+                    needsAnotherTurn = false
+                    postpone(batch, from: index, count: count, last)
+                    progress = .unfinished
+                    break
+                }
+                // Its command may have been refused since.
+                if isResumed { listing = nil }
             }
             if mustClose {
                 progress = .close
                 break
             }
             if count > 0 {
-                hasServed = true
                 servedSince = true
                 if !postponed.isEmpty {
                     // Their words are still needed where they are.
@@ -142,7 +164,7 @@ package struct Session: ~Copyable, Sendable {
             case .head:
                 judgeHead(&batch.commands[count], input, &output, server, turn)
             case .close:
-                answerClose(batch.commands[count], &output, turn)
+                answerClose(batch.commands[count], input, &output, server, turn)
                 progress = .close
                 break decoding
             }
@@ -168,6 +190,28 @@ package struct Session: ~Copyable, Sendable {
         postponedCount = count - first
         postponedLast = last
     }
+
+    /// Answers the request that has begun and is not complete with `failure`. Afterwards the connection is of no more use.
+    ///
+    /// Nothing is said where nothing was asked, or where the request has its reply.
+    package mutating func giveUp(
+        _ failure: Failure, _ input: borrowing ByteBuffer, output: inout ByteBuffer, turn: Turn, metrics: WorkerMetrics
+    ) {
+        if dialect == .undetermined, !input.isEmpty { dialect = Self.dialect(firstByte: input[0]) ?? .undetermined }
+        let begun = switch dialect {
+        case .undetermined: nil as Command?
+        case .binary: binary.begun(input)
+        case .http: http.begun(input)
+        }
+        guard postponed.isEmpty, let command = begun else { return }
+        metrics.refusals.add(1)
+        answer(command, failure, &output, turn)
+    }
+
+    /// Whether more is to come of a request that has begun.
+    ///
+    /// - Parameter input: What `process` has left.
+    package func isWithinRequest(_ input: borrowing ByteBuffer) -> Bool { !input.isEmpty || http.isWithinRequest }
 
     /// Brings the postponed commands back into the batch.
     private mutating func resume(
@@ -229,6 +273,7 @@ package struct Session: ~Copyable, Sendable {
         var prepared = PreparedCommand()
         server.executor.prepare(&prepared, command, namespace, input)
         if let verdict = server.executor.judge(command, prepared, input, turn) {
+            servedSince = true
             http.refuse(&command)
             held.reply(verdict.wait, at: turn.position, to: command, isWrite: false, output: &output) {
                 switch verdict.reason {
@@ -246,8 +291,18 @@ package struct Session: ~Copyable, Sendable {
         }
     }
 
-    private mutating func answerClose(_ command: Command, _ output: inout ByteBuffer, _ turn: Turn) {
+    private mutating func answerClose(
+        _ command: Command, _ input: borrowing ByteBuffer, _ output: inout ByteBuffer, _ server: ServerContext, _ turn: Turn
+    ) {
         guard let failure = command.failure else { return }
+        var refusal: Failure?
+        if dialect == .binary, command.operation != .none {
+            refusal = server.executor.accessRefusal(command, input, dialect, isLoggedIn: namespace != nil)
+        }
+        answer(command, refusal ?? failure, &output, turn)
+    }
+
+    private mutating func answer(_ command: Command, _ failure: Failure, _ output: inout ByteBuffer, _ turn: Turn) {
         held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { [dialect] in
             Reply.failure(failure, to: command, in: dialect, into: &$0)
         }

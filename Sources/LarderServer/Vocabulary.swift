@@ -124,6 +124,10 @@ extension Namespace {
 
 extension Failure {
     static let wrongKey = Failure(.unauthorized, "the credentials are not the server's key")
+    static let requestTimeout = Failure(.requestTimeout, "The request did not arrive in time. Send it again, faster.")
+    static let tooManyConnections = Failure(
+        .tooManyConnections, "The server has as many connections as it takes. Try again later, or close some.")
+    static let shuttingDown = Failure(.shuttingDown, "The server is going down. The request was not carried out.")
     static let helloRequired = Failure(.helloRequired, "the first request of a connection is hello")
     static let loading = Failure(.loading, "The server is still loading its data. Try again shortly; /readyz tells how far it is.")
     static let namespaceNotFound = Failure(.namespaceNotFound, "There is no such namespace. Create it first, or check its name or id.")

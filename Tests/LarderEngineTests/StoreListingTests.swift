@@ -1,3 +1,4 @@
+import Foundation
 import LarderBytes
 import LarderEngine
 import LarderPlatform
@@ -14,7 +15,8 @@ import Testing
     @Test func `an empty namespace has no page`() {
         let page = StoreHarness().page(limit: 10)
         #expect(page.items == [])
-        #expect(page.result == ListingResult(outcome: .listed))
+        #expect(page.result.outcome == .listed)
+        #expect(page.result.cursor == nil)
     }
 
     @Test func `the last page says that nothing follows`() {
@@ -118,6 +120,76 @@ import Testing
         #expect(slices > 10)
         let expected = ((slices + 1)..<2_000).map { "key-\($0)" } + ["key-0"] + (1...slices).map { "new-\($0)" }
         #expect(harness.list(limit: 1_000) == expected.sorted())
+    }
+
+    @Test(arguments: [1, 50, 700]) func `a page that ends when its work is done goes on to the same keys`(_ workMax: Int) {
+        let harness = StoreHarness(shards: 16)
+        for user in 100..<160 {
+            for item in 0..<20 { harness.put("u/\(user)/\(item)", "") }
+            harness.put("v\(user)", "")
+        }
+        for delimiter in [nil, "/"] as [Character?] {
+            for limit in [3, 1_000] {
+                var items: [String] = []
+                var cursor: [UInt8] = []
+                var calls = 0
+                let (first, last) = (harness.page(prefix: "u/", delimiter: delimiter, limit: limit), limit)
+                while true {
+                    let result = harness.store.list(
+                        harness.main, prefix: Array("u/".utf8).span.bytes, after: cursor.span.bytes,
+                        delimiter: delimiter?.asciiValue, limit: last - items.count, workMax: workMax, now: harness.now
+                    ) { items.append(String(utf8: $0.key) + ($0.isPrefix ? "*" : "")) }
+                    calls += 1
+                    cursor = result.cursor ?? cursor
+                    guard result.outcome == .unfinished else { break }
+                    #expect(result.work > 0)
+                }
+                #expect(items == first.items)
+                #expect(workMax > 600 || limit < 10 || calls > 5, "\(calls) calls")
+            }
+        }
+    }
+
+    /// What does a listing keep others from? Run with LARDER_MEASURE set; prints milliseconds.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["LARDER_MEASURE"] != nil))
+    func `listing a million keys, measured`() {
+        let harness = StoreHarness(shards: 256, memoryBytesMax: 1 << 30)
+        let clock = ContinuousClock()
+        func milliseconds(_ duration: Duration) -> Double { Double(duration.components.attoseconds / 1_000_000_000) / 1e6 + Double(duration.components.seconds) * 1e3 }
+        for number in 0..<1_000_000 {
+            let random = (UInt64(number) &* 0x9E37_79B9_7F4A_7C15) % 1_000_000
+            harness.put("session/\(1_000 + random / 1_000)/\(1_000 + random % 1_000)", "value")
+        }
+        /// Lets the indexes become idle.
+        func forget() {
+            harness.now += 700_000
+            while harness.store.maintain(now: harness.now, budget: 4_096).hasMore {}
+        }
+        func measure(_ name: String, _ delimiter: UInt8?, _ prefix: String, limit: Int) {
+            for workMax in [Int.max, 8_192] {
+                var (calls, items, longest, total) = (0, 0, 0.0, 0.0)
+                var cursor: [UInt8] = []
+                while true {
+                    var outcome = ListingResult.Outcome.listed
+                    let prefix = Array(prefix.utf8)
+                    let time = milliseconds(clock.measure {
+                        let result = harness.store.list(
+                            harness.main, prefix: prefix.span.bytes, after: cursor.span.bytes, delimiter: delimiter,
+                            limit: limit - items, workMax: workMax, now: harness.now) { _ in items += 1 }
+                        cursor = result.cursor ?? cursor
+                        outcome = result.outcome
+                    })
+                    calls += 1
+                    (longest, total) = (max(longest, time), total + time)
+                    if outcome != .unfinished { break }
+                }
+                print("\(name), work \(workMax): \(items) items, \(calls) calls, longest \(longest) ms, all \(total) ms")
+                if limit == 1 { forget() }
+            }
+        }
+        measure("first page of one key", nil, "", limit: 1)
+        measure("page of 1000 keys", nil, "", limit: 1_000)
+        measure("1000 common prefixes", UInt8(ascii: "/"), "session/", limit: 1_000)
     }
 
     @Test(arguments: Seeds.smoke) func `agrees with a sorted list while keys come and go`(_ seed: UInt64) {

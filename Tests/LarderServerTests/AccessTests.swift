@@ -100,10 +100,52 @@ import Testing
         }
     }
 
-    @Test func `of a hello of another version nothing else is looked at, and it is no login`() throws {
-        let client = Client(Rig(Self.locked()))
-        let hello = Ask.frame { BinaryRequest.hello(version: 9, id: 3, into: &$0) }
-        #expect(try Answer.all(client.send(hello + Ask.ping())).map(\.status) == [.unsupportedVersion, .helloRequired])
+    /// Hellos with something wrong beside the credentials: flags, body up to the credentials, and what it is told who has them.
+    /// One that is too short has no credentials to show.
+    static let wrongHellos: [(flags: UInt16, body: [UInt8], isTooShort: Bool, status: Status, closes: Bool)] = [
+        (0, [9, 0], false, .unsupportedVersion, false),
+        (0x8000, [9, 0], false, .unsupportedVersion, false),
+        (0, [9, 3, 97, 98, 99], false, .unsupportedVersion, false),
+        (0x8000, [1, 0], false, .unknownFlag, false),
+        (0x0001, [1, 2, 97, 98], false, .unknownFlag, false),
+        (0x6000, [1, 1, 97], false, .unknownFlag, false),
+        (0x4000, [1, 3, 1, 2, 3], false, .malformed, true),
+        (0, [1, 1, 97], false, .malformed, true),
+        (0x2000, [1, 7] + Array("nowhere".utf8), false, .namespaceNotFound, false),
+        (0, [], true, .malformed, true),
+        (0, [1], true, .malformed, true),
+        (0, [9], true, .unsupportedVersion, false),
+        (0x8000, [], true, .unknownFlag, false),
+        (0, [1, 200, 97], true, .malformed, true),
+    ]
+
+    static func frame(_ opcode: UInt8, _ flags: UInt16, _ body: [UInt8], id: UInt8 = 3) -> [UInt8] {
+        [0xAD, opcode, UInt8(flags & 0xFF), UInt8(flags >> 8), id, 0, 0, 0, UInt8(body.count), 0, 0, 0] + body
+    }
+
+    @Test(arguments: wrongHellos.indices)
+    func `whoever lacks the key was told what else is wrong with a hello`(_ index: Int) throws {
+        let hello = Self.wrongHellos[index]
+        let wrong = hello.isTooShort ? [[]] : [[], Array("open sesamf".utf8)]
+        for credentials in wrong {
+            let client = Client(Rig(Self.locked()))
+            let answers = try Answer.all(client.send(Self.frame(1, hello.flags, hello.body + credentials) + Ask.ping()))
+            #expect(answers.map(\.status) == [.unauthorized])
+            #expect(answers.first?.id == 3)
+            #expect(client.isClosed)
+        }
+        let right = hello.isTooShort ? [] : Array("open sesame".utf8)
+        let client = Client(Rig(hello.isTooShort ? ServerConfiguration() : Self.locked()))
+        let answers = try Answer.all(client.send(Self.frame(1, hello.flags, hello.body + right) + Ask.ping()))
+        // It was no login.
+        #expect(answers.map(\.status) == (hello.closes ? [hello.status] : [hello.status, .helloRequired]))
+        #expect(client.isClosed)
+    }
+
+    @Test(arguments: [false, true]) func `a first frame that is no hello is not looked into`(_ isLocked: Bool) throws {
+        let client = Client(Rig(isLocked ? Self.locked() : ServerConfiguration()))
+        // A put whose lengths do not add up.
+        #expect(try Answer.only(client.send(Self.frame(0x20, 0, [255, 255]))).status == .helloRequired)
         #expect(client.isClosed)
     }
 
@@ -144,6 +186,27 @@ import Testing
             #expect(answer.fields["WWW-Authenticate"] == "Bearer")
             #expect(!client.isClosed)
         }
+    }
+
+    @Test(arguments: [
+        ("PUT /kv/default/k HTTP/1.1\r\nHost: h\r\nContent-Type: a\r\nContent-Type: b\r\nContent-Length: 1\r\n", "x", 400),
+        ("PUT /kv/default/k HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n", "", 413),
+        ("PUT /kv/default/k HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n", "", 413),
+        ("PUT /kv/default/k HTTP/1.1\r\nHost: h\r\n", "", 411),
+        ("PUT /kv/default/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n", "nonsense\r\n", 400),
+        ("PUT /kv/default/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n", "FFFFFFFF\r\n", 413),
+        ("GET /kv/default/k HTTP/1.1\r\nHost: h\r\nIf-Match: x\r\n", "", 400),
+        ("GET /kv/default/%zz HTTP/1.1\r\nHost: h\r\n", "", 400),
+        ("PUT /kv/new HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n", "{\"n", 400),
+    ])
+    func `a field or a body that is wrong was told of before the token was looked at`(
+        _ head: String, _ body: String, _ status: Int
+    ) throws {
+        let client = Client(Rig(Self.locked()))
+        #expect(try HTTPAnswer.only(client.send(head + "\r\n" + body)).status == 401)
+        let allowed = Client(Rig(Self.locked()))
+        let answer = try HTTPAnswer.only(allowed.send(head + "Authorization: Bearer open sesame\r\n\r\n" + body))
+        #expect(answer.status == status)
     }
 
     @Test func `the right token passes, and health needs none`() throws {

@@ -247,6 +247,52 @@ import Testing
         #expect(!client.isClosed)
     }
 
+    @Test(arguments: [1, 100]) func `a page that takes several turns is the same, and replies stay in order`(_ work: Int) throws {
+        let rig = Rig()
+        rig.createNamespace("carts")
+        let client = Client(rig)
+        client.send(Ask.hello())
+        for number in 100..<300 { client.send(Ask.put("k/\(number)/x", "value-\(number)")) }
+        for isHTTP in [false, true] {
+            let requests =
+                isHTTP
+                ? Web.request("GET /kv/default/?prefix=k%2F&limit=150") + Web.request("GET /kv/default/?delimiter=%2F&prefix=k%2F")
+                    + Web.request("GET /kv/default/k%2F100%2Fx") + Web.request("GET /kv/default/?cursor=x")
+                : Ask.list(prefix: "k/", limit: 150, withValues: true, id: 1) + Ask.list(prefix: "k/", delimiter: "/", id: 2)
+                    + Ask.get("k/100/x", id: 3) + Ask.list(prefix: "k/", after: [97], id: 4) + Ask.list(id: 5)
+            let (whole, slow) = (Client(rig), Client(rig))
+            slow.listingWork = work
+            if !isHTTP {
+                whole.send(Ask.hello())
+                slow.send(Ask.hello())
+            }
+            let lists = rig.metrics.lists.total
+            let expected = whole.send(requests)
+            let counted = rig.metrics.lists.total - lists
+            #expect(slow.send(requests) == expected)
+            #expect(rig.metrics.lists.total - lists == 2 * counted)
+        }
+    }
+
+    @Test func `a namespace that goes while a page of it is made ends the page`() throws {
+        let rig = Rig()
+        let carts = rig.createNamespace("carts", .off)
+        let client = Client(rig)
+        client.send(Ask.hello(namespace: .name("carts")))
+        for number in 0..<200 { client.send(Ask.put("k/\(number)", "v")) }
+        client.listingWork = 1
+        #expect(client.sendOnce(Ask.list(id: 1) + Ask.ping(id: 2)).isEmpty)
+        #expect(client.isUnfinished)
+        _ = rig.store.dropNamespace(carts, now: rig.now)
+        let answers = try Answer.all(client.proceed())
+        #expect(answers.map(\.id) == [1, 2])
+        #expect(answers.map(\.status) == [.namespaceDeleting, .ok])
+        // Of the page that had begun nothing is left.
+        client.listingWork = 8_192
+        client.send(Ask.hello(namespace: .name("default")))
+        #expect(try Answer.page(client.send(Ask.list())).items == [])
+    }
+
     @Test func `a listing goes on behind its cursor, and folds at a delimiter`() throws {
         let client = Self.client(Rig())
         for key in ["a", "b/1", "b/2", "b/c/3", "c", "d/1"] { client.send(Ask.put(key, "v" + key)) }

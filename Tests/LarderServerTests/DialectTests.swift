@@ -109,6 +109,32 @@ import Testing
         #expect(try Answer.only(binary.send(Ask.lifetime("new"))).lifetime == .unlimited)
     }
 
+    @Test func `a lifetime that ends when the old one does changes nothing, not even the version`() throws {
+        let client = Client(Rig())
+        client.send(Ask.hello())
+        let version = try Answer.only(client.send(Ask.put("k", "v", .milliseconds(5_000), .none, .wantVersion))).version
+        for request in [
+            Ask.setLifetime("k", .milliseconds(5_000), .none, .wantVersion), Ask.touch("k", .milliseconds(5_000), .wantVersion),
+            Ask.get("k", .wantVersion),
+        ] {
+            let answer = try Answer.only(client.send(request))
+            #expect(answer.status == .ok)
+            #expect(answer.version == version)
+        }
+        #expect(try Answer.only(client.send(Ask.setLifetime("k", .milliseconds(5_001), .none, .wantVersion))).version != version)
+    }
+
+    @Test func `a lifetime beyond the latest deadline ends in the year 2527`() throws {
+        let rig = Rig()
+        let client = Client(rig)
+        client.send(Ask.hello())
+        client.send(Ask.put("k", "v", .milliseconds(.max)))
+        #expect(try Answer.only(client.send(Ask.lifetime("k"))).lifetime == .milliseconds(1 << 44 - 1 - rig.now))
+        // HTTP can ask for less, and is told the same.
+        let head = try HTTPAnswer.only(Client(rig).send(Web.request("GET /kv/default/k")))
+        #expect(head.fields["Larder-TTL-Ms"] == "\(1 << 44 - 1 - rig.now)")
+    }
+
     @Test func `the longest lifetime does not run over`() throws {
         let binary = ConversationTests.client(rig)
         let web = Client(rig)

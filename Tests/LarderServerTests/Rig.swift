@@ -93,6 +93,8 @@ final class Client {
     private(set) var progress = SessionProgress.needMore
     /// How many bytes of earlier replies the test says are still on their way.
     var unsent = 0
+    /// How many entries its listings may look at in a turn.
+    var listingWork = 8_192
 
     init(_ rig: Rig) {
         self.rig = rig
@@ -115,6 +117,7 @@ final class Client {
     }
 
     func proceedOnce() -> [UInt8] {
+        batch.beginTurn(listingWork: listingWork)
         progress = session.process(
             &input, output: &output, unsent: unsent, batch: &batch, server: rig.server, turn: rig.turn, metrics: rig.metrics)
         return output.taken()
@@ -130,7 +133,7 @@ final class Client {
         repeat {
             replies += proceedOnce()
             // As a worker: when everything could be sent there is room again.
-        } while isFull && unsent == 0 && !session.isSaturated(rig.server.configuration)
+        } while isFull && unsent == 0 && !session.isSaturated(rig.server.configuration) || isUnfinished
         return replies
     }
 
@@ -150,6 +153,7 @@ final class Client {
     /// Whether a reply began to wait for the medium.
     var wantsSync: Bool { session.held.wantsSync }
     var isClosed: Bool { if case .close = progress { true } else { false } }
+    var isUnfinished: Bool { if case .unfinished = progress { true } else { false } }
     var isFull: Bool { if case .full = progress { true } else { false } }
 }
 

@@ -77,6 +77,19 @@ import Testing
         try check()
     }
 
+    @Test func `a connection too many was closed without a word`() throws {
+        let server = ServerProcess(arguments: ["--connections-max", "2", "--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let (first, second) = (try BinaryClient(port: server.port), try HTTPClient(port: server.port))
+        #expect(try second.call("GET", "/healthz").status == 200)
+        let refused = #expect(throws: BinaryClient.Refused.self) { try BinaryClient(port: server.port) }
+        #expect(refused?.status == .tooManyConnections)
+        let turnedAway = try HTTPClient(port: server.port)
+        #expect(try turnedAway.call("GET", "/healthz").status == 503)
+        #expect(try first.put("k", [1]).status == .created)
+    }
+
     @Test func `restarts without writes piled up segments without end`() throws {
         let server = ServerProcess()
         defer { server.removeDirectory() }

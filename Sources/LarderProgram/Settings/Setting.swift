@@ -92,7 +92,7 @@ package struct Setting: Sendable {
             trade: "Faster ends sooner and delays the log's syncs, and so durable writes, on the same disk."),
         Setting(
             "connections-max", .count(\.server.connectionsMax, in: 1...1_000_000),
-            meaning: "How many connections may be open; further ones are closed at once.",
+            meaning: "How many connections may be open; further ones are told so (HTTP 503) and closed.",
             trade: "Every connection costs a little memory, more while its requests and replies are under way."),
         Setting(
             "http-idle-timeout", .seconds(\.server.httpIdleSeconds, in: 1...86_400, zero: "never"),
@@ -100,11 +100,11 @@ package struct Setting: Sendable {
             trade: "Shorter frees connections of clients that went away; longer spares clients a new connection."),
         Setting(
             "first-request-timeout", .seconds(\.server.firstRequestSeconds, in: 1...3_600),
-            meaning: "A new connection that has not sent a complete request after so long is closed.",
+            meaning: "How long a new connection may take to send its first request. Each 4 KiB of it give it a second more.",
             trade: "Shorter bounds what silent connections can hold; longer suits slow networks."),
         Setting(
             "request-timeout", .seconds(\.server.requestSeconds, in: 1...3_600),
-            meaning: "A request that has begun and is not complete after so long is given up.",
+            meaning: "How long a request that has begun may take to arrive. Each 4 KiB of it give it a second more.",
             trade: "Shorter bounds what slow senders can hold; longer lets large values come over slow networks."),
         Setting(
             "output-bytes-soft", .bytes(\.server.outputBytesSoft, in: 16_384...67_108_864),
