@@ -46,7 +46,7 @@ let package = Package(
             dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderWire", "LarderPersistence"],
             swiftSettings: settings),
         .target(
-            name: "LarderSimulation", dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine"],
+            name: "LarderSimulation", dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderPersistence"],
             swiftSettings: settings),
 
         // The program: settings, commands, and the client behind `larder kv`. A library, so that tests can import it;

@@ -32,10 +32,10 @@ extension DurableStore {
     /// Whether the last of them failed.
     package var lastSnapshotFailed: Bool { lastFailed.load(ordering: .acquiring) }
 
-    private func finish(failed: Bool, _ log: WriteAheadLog) {
+    private func finish(failed: Bool) {
         lastFailed.store(failed, ordering: .releasing)
         finishedWord.add(1, ordering: .releasing)
-        log.notify()
+        notify()
     }
 
     /// What the keeper's thread does now and then: reserves LSNs, and takes a snapshot when one is due.
@@ -59,10 +59,10 @@ extension DurableStore {
             let number = snapshots.withLock { $0.giveNumber() }
             do throws(PersistenceError) {
                 let (snapshot, entries) = try write(number, log)
-                try publish(snapshot)
+                try publish(snapshot, log)
                 snapshots.withLock { $0.succeeded(snapshot, bytesWritten: bytesWritten, now: clock.elapsed()) }
                 note(snapshot, entries: entries, began: began)
-                finish(failed: false, log)
+                finish(failed: false)
                 return snapshot
             } catch {
                 snapshots.withLock { $0.failed(options, now: clock.elapsed()) }
@@ -70,7 +70,7 @@ extension DurableStore {
                     statistics.failed += 1
                     statistics.lastError = error
                 }
-                finish(failed: true, log)
+                finish(failed: true)
                 throw error
             }
         }
@@ -88,7 +88,7 @@ extension DurableStore {
 
     /// Writes the file and gives it its name; both are on the medium when this returns.
     private func write(
-        _ number: UInt32, _ log: WriteAheadLog
+        _ number: UInt32, _ log: any LogBackend
     ) throws(PersistenceError) -> (Manifest.Snapshot, entries: UInt64) {
         let name = FileName.snapshotName(number)
         let draft = FileName.temporaryName(name)
@@ -115,12 +115,12 @@ extension DurableStore {
         }
     }
 
-    private func give(_ name: String, to draft: String, _ log: WriteAheadLog) throws(PersistenceError) {
+    private func give(_ name: String, to draft: String, _ log: any LogBackend) throws(PersistenceError) {
         do {
             try directory.files.rename(draft, to: name)
             try directory.files.syncDirectory()
         } catch {
-            log.report(error, file: name)
+            log.fail(because: error, file: name)
             throw .system(error, file: name)
         }
     }
@@ -170,20 +170,15 @@ extension DurableStore {
     // MARK: Publication
 
     /// Names the snapshot in the manifest, and removes what the two kept ones do not need.
-    private func publish(_ snapshot: Manifest.Snapshot) throws(PersistenceError) {
-        let names = try directory.names()
-        let (files, manifest) = opened.withLock { (directory.files, $0.manifest) }
-        let headers = try LogReplay.headers(
-            DataDirectory.segments(names), from: manifest.oldestSegment, files: files, directory: manifest.directory)
+    private func publish(_ snapshot: Manifest.Snapshot, _ log: any LogBackend) throws(PersistenceError) {
+        let kept = Array(([snapshot] + opened.withLock { $0.manifest.snapshots }).prefix(Manifest.snapshotsMax))
+        // Behind the older of the two, so that a rotten newest one costs nothing but time.
+        let oldest = kept.count == Manifest.snapshotsMax ? try log.part(after: kept[kept.count - 1].begin) : nil
         try publish { manifest in
-            manifest.snapshots = Array(([snapshot] + manifest.snapshots).prefix(Manifest.snapshotsMax))
-            // Behind the older of the two, so that a rotten newest one costs nothing but time.
-            if manifest.snapshots.count == Manifest.snapshotsMax, let older = manifest.snapshots.last,
-                let oldest = headers.last(where: { $0.previousLSN <= older.begin })
-            {
-                manifest.oldestSegment = oldest.number
-            }
+            manifest.snapshots = kept
+            if let oldest { manifest.oldestSegment = oldest }
         }
         try directory.removeLeftovers(opened.withLock { $0.manifest }, starting: false)
+        if let oldest { try log.trim(before: oldest) }
     }
 }

@@ -143,36 +143,19 @@ final class DataDirectory: Sendable {
 
     // MARK: Leftovers
 
-    /// Removes what no kept manifest needs. A file that cannot be removed stays until the next time.
+    /// Removes what no kept manifest needs, the log's own files aside. A file that cannot be removed stays until the next time.
     ///
-    /// - Parameter starting: No log or snapshot is being written, so drafts and spare segments are leftovers too.
+    /// - Parameter starting: No snapshot is being written, so drafts are leftovers too.
     func removeLeftovers(_ manifest: Manifest, starting: Bool) throws(PersistenceError) {
         let kept = Set(manifest.snapshots.map(\.number))
         for name in try names() {
             let isLeftover =
                 switch FileName(name) {
-                case .segment(let number): number < manifest.oldestSegment
                 case .snapshot(let number): !kept.contains(number)
-                case .temporary, .spare: starting
+                case .temporary: starting
                 default: false
                 }
             if isLeftover { try? files.remove(name) }
-        }
-    }
-
-    /// Copies a torn tail to a file of its own, which is on the medium when this returns.
-    func setAside(_ tail: TornTail, at time: Milliseconds) throws(PersistenceError) {
-        let name = FileName.asideName(tail.file, at: time)
-        try naming(name) { () throws(SystemError) in
-            var bytes = ByteBuffer()
-            let source = try files.open(tail.file, .read)
-            _ = try source.read(at: Int64(tail.offset), count: tail.bytes, into: &bytes)
-            try source.close()
-            let target = try files.open(name, .replace)
-            try target.writeAll(bytes.bytes, at: 0)
-            try target.sync()
-            try target.close()
-            try files.syncDirectory()
         }
     }
 }

@@ -40,13 +40,12 @@ package struct DirectoryCheck: Sendable {
             }
             guard let manifest else { return }
             for entry in manifest.snapshots { snapshots.append(Self.check(entry, manifest, files)) }
-            let recovery = Recovery(
-                files: files, manifest: manifest, isPrevious: usedPreviousManifest, progress: progress, threads: threads,
-                syncsFirst: false)
-            let recovered = try recovery.run(directory.names()) { _ in }
+            let log = SegmentedLog(files: files, manifest: manifest, isPrevious: usedPreviousManifest, syncsFirst: false)
+            let recovery = Recovery(files: files, manifest: manifest, log: log, progress: progress, threads: threads)
+            let recovered = try recovery.run { _ in }
             report = recovered.report
-            log = recovered.log
-            if manifest.snapshots.count > 1 { olderRefusal = Self.checkOlder(manifest, files, try directory.names(), threads) }
+            self.log = recovered.log
+            if manifest.snapshots.count > 1 { olderRefusal = Self.checkOlder(manifest, files, threads) }
             withExtendedLifetime(directory) {}
         } catch {
             refusal = error
@@ -54,16 +53,13 @@ package struct DirectoryCheck: Sendable {
     }
 
     /// Reads what a start would read if the newest snapshot were lost.
-    private static func checkOlder(
-        _ manifest: Manifest, _ files: any FileSystem, _ names: [String], _ threads: Int
-    ) -> PersistenceError? {
+    private static func checkOlder(_ manifest: Manifest, _ files: any FileSystem, _ threads: Int) -> PersistenceError? {
         var older = manifest
         older.snapshots.removeFirst()
-        let recovery = Recovery(
-            files: files, manifest: older, isPrevious: false, progress: RecoveryProgress(), threads: threads,
-            syncsFirst: false)
+        let log = SegmentedLog(files: files, manifest: older, isPrevious: false, syncsFirst: false)
+        let recovery = Recovery(files: files, manifest: older, log: log, progress: RecoveryProgress(), threads: threads)
         do throws(PersistenceError) {
-            _ = try recovery.run(names) { _ in }
+            _ = try recovery.run { _ in }
             return nil
         } catch {
             return error

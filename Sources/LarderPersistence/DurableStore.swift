@@ -1,7 +1,7 @@
 // One data directory and the state that lives in it: opens, recovers, keeps the log and takes snapshots until it is closed.
 //
-// Joins the parts of this room and owns its two threads; knows no protocol, and reads no setting. Every action of the
-// threads is a method that a simulation can call instead (`log.step`, `poll`, `snapshotNow`).
+// Joins the parts of this room; knows no protocol, reads no setting, and asks the log only what any log can answer. What its
+// thread does is a method that a simulation can call instead (`poll`, `snapshotNow`).
 
 import LarderBytes
 import LarderEngine
@@ -17,9 +17,12 @@ package final class DurableStore: Sendable {
     let state: any PersistentState
     let buffer: LogBuffer
     let directory: DataDirectory
+    /// The log to use instead of segments in the directory.
+    private let otherLog: (any ClosedLog)?
 
     let opened: Mutex<Opened>
-    private let threads = Mutex<[Thread]>([])
+    private let keeper = Mutex<Thread?>(nil)
+    private let observer = Mutex<(@Sendable () -> Void)?>(nil)
     let isClosing = Atomic<Bool>(false)
     let keeperParker = Parker()
     private let statisticsBox = Mutex(SnapshotStatistics())
@@ -30,7 +33,7 @@ package final class DurableStore: Sendable {
         /// The manifest was damaged, so its ceiling is not known.
         var usedPrevious = false
         var isNew = false
-        var log: WriteAheadLog?
+        var log: (any LogBackend)?
         var isClosed = false
     }
 
@@ -45,14 +48,16 @@ package final class DurableStore: Sendable {
     /// Takes the directory and reads its manifest.
     ///
     /// - Parameter buffer: The one that `state` stages its records in.
+    /// - Parameter log: Where the log is when it is not in the directory.
     package init(
         directory files: any FileSystem, clock: any Clock, state: any PersistentState, buffer: LogBuffer,
-        options: PersistenceOptions = PersistenceOptions()
+        options: PersistenceOptions = PersistenceOptions(), log: (any ClosedLog)? = nil
     ) throws(PersistenceError) {
         self.options = options
         self.clock = clock
         self.state = state
         self.buffer = buffer
+        otherLog = log
         let directory = try DataDirectory(files: files, owner: options.owner)
         self.directory = directory
         let current =
@@ -72,36 +77,36 @@ package final class DurableStore: Sendable {
         guard current.log == nil, !current.isClosed else { throw .notOpen }
         // Before anything else is made, so that an interrupted first start is not taken for a directory without a manifest.
         if current.isNew { try directory.publish(current.manifest) }
+        let past = otherLog
+            ?? SegmentedLog(
+                files: directory.files, manifest: current.manifest, isPrevious: current.usedPrevious, syncsFirst: true)
         let recovery = Recovery(
-            files: directory.files, manifest: current.manifest, isPrevious: current.usedPrevious, progress: progress,
-            threads: options.loadThreads, syncsFirst: true)
-        var recovered = try recovery.run(directory.names()) { [state] record in state.apply(record) }
+            files: directory.files, manifest: current.manifest, log: past, progress: progress, threads: options.loadThreads)
+        var recovered = try recovery.run { [state] record in state.apply(record) }
         guard state.recordsNotApplied == 0 else { throw .recordsNotApplied(count: state.recordsNotApplied) }
-        if let tail = recovered.log.tail { try directory.setAside(tail, at: clock.wall()) }
-        let log = try begin(&current, recovered)
+        let log = try begin(&current, recovered, past)
         opened.withLock { $0 = current }
-        snapshots.withLock { $0.begin(after: recovered, current.manifest, now: clock.elapsed(), log: log) }
+        snapshots.withLock { $0.begin(after: recovered, current.manifest, now: clock.elapsed(), durable: log.durableLSN) }
         try directory.removeLeftovers(current.manifest, starting: true)
+        try log.trim(before: current.manifest.oldestSegment)
         complete(&recovered.report, current, recovered, began)
         progress.enter(.done)
         return recovered.report
     }
 
-    /// Makes the first segment of this start and publishes it; LSNs may be given when this returns.
-    private func begin(_ current: inout Opened, _ recovered: Recovered) throws(PersistenceError) -> WriteAheadLog {
+    /// Opens the log and publishes that it is; LSNs may be given when this returns.
+    private func begin(
+        _ current: inout Opened, _ recovered: Recovered, _ past: any ClosedLog
+    ) throws(PersistenceError) -> any LogBackend {
         let wall = clock.wall()
         let floor = self.floor(current, recovered, wall)
         let ceiling = LSN(milliseconds: max(wall, floor.milliseconds) + options.ceilingMilliseconds)
-        let header = SegmentHeader(
-            number: max(recovered.log.lastSegment + 1, current.manifest.oldestSegment), directory: current.manifest.directory,
-            epoch: max(current.manifest.epoch, recovered.log.epoch) + 1, previousChecksum: recovered.log.checksum,
-            firstLSN: LSN(rawValue: floor.rawValue + 1), previousLSN: recovered.log.reached, salt: options.random(),
-            ceiling: ceiling, wall: max(wall, recovered.log.newestWall))
-        let log = try WriteAheadLog(
-            files: directory.files, clock: clock, buffer: buffer, options: options,
-            start: WriteAheadLog.Start(header: header, floor: floor))
+        let start = LogStart(
+            past: recovered.log, floor: floor, ceiling: ceiling, epoch: max(current.manifest.epoch, recovered.log.epoch) + 1,
+            wall: max(wall, recovered.log.newestWall))
+        let log = try past.open(start, buffer: buffer, clock: clock, options: options)
         current.manifest.generation += 1
-        current.manifest.epoch = header.epoch
+        current.manifest.epoch = start.epoch
         current.manifest.durable = floor
         current.manifest.ceiling = ceiling
         current.manifest.clean = false
@@ -137,27 +142,35 @@ package final class DurableStore: Sendable {
     // MARK: Running
 
     /// The log. Only after `recover`.
-    package var log: WriteAheadLog {
+    package var log: any LogBackend {
         guard let log = opened.withLock({ $0.log }) else { preconditionFailure("recover comes first") }
         return log
     }
 
-    /// Starts the threads: one that writes and syncs the log, one that takes snapshots and reserves LSNs.
+    /// `observer` is called after a position of the log advanced, its state changed, or a snapshot ended, by whichever thread
+    /// did that. Only after `recover`.
+    package func setObserver(_ observer: (@Sendable () -> Void)?) {
+        self.observer.withLock { $0 = observer }
+        log.setObserver(observer)
+    }
+
+    func notify() {
+        let observer = observer.withLock { $0 }
+        observer?()
+    }
+
+    /// Starts the log, and a thread that takes snapshots and reserves LSNs.
     package func start() throws(PersistenceError) {
-        let log = log
+        try log.start()
         try naming(directory.files.path) { () throws(SystemError) in
-            let writer = try Thread(name: "log") { [self] in
-                while !isClosing.load(ordering: .acquiring) { log.park(nanoseconds: log.step()) }
-            }
-            threads.withLock { $0.append(writer) }
-            let keeper = try Thread(name: "keeper") { [self] in
+            let thread = try Thread(name: "keeper") { [self] in
                 Thread.lowerPriority(by: Self.keeperNiceness)
                 while !isClosing.load(ordering: .acquiring) {
                     poll()
                     keeperParker.park(nanoseconds: Self.pollNanoseconds)
                 }
             }
-            threads.withLock { $0.append(keeper) }
+            keeper.withLock { $0 = thread }
         }
     }
 
@@ -176,9 +189,8 @@ package final class DurableStore: Sendable {
         }
         defer { directory.release() }
         guard !current.isClosed, let log = current.log else { return }
-        log.wake()
         keeperParker.wake()
-        for thread in threads.withLock({ threads in defer { threads = [] }; return threads }) { thread.join() }
+        keeper.withLock { $0.take() }?.join()
         try log.close()
         try publish { manifest in
             manifest.clean = true
@@ -201,7 +213,7 @@ package final class DurableStore: Sendable {
                 try directory.publish(manifest)
             } catch {
                 // After a failed change of names it is not known which manifest a restart would find; before it, none changed.
-                if case .system(let cause, FileName.manifestName) = error { log.report(cause, file: FileName.manifestName) }
+                if case .system(let cause, FileName.manifestName) = error { log.fail(because: cause, file: FileName.manifestName) }
                 throw error
             }
             opened.manifest = manifest

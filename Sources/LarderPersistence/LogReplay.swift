@@ -35,6 +35,8 @@ package struct ReplayOutcome: Equatable, Sendable {
     package var tail: TornTail?
     /// The last frame says that the server stopped in order.
     package var endsClean = false
+
+    package init() {}
 }
 
 /// The log of one directory.

@@ -20,21 +20,21 @@ struct Recovered {
 struct Recovery {
     let files: any FileSystem
     let manifest: Manifest
-    /// The manifest is the one before a damaged one, so what it calls oldest may be gone by now.
-    let isPrevious: Bool
+    let log: any ClosedLog
     let progress: RecoveryProgress
     let threads: Int
-    /// Whether files may be synced before they are read; not when the directory is only looked at.
-    let syncsFirst: Bool
 
     /// Reads everything that the state consists of, in the order in which it has to be applied. Entries of the snapshot come
     /// from several threads at once, records of the log from one.
-    func run(_ names: [String], _ apply: @Sendable (borrowing LogRecord) -> Void) throws(PersistenceError) -> Recovered {
+    func run(_ apply: @Sendable (borrowing LogRecord) -> Void) throws(PersistenceError) -> Recovered {
         var recovered = Recovered()
-        let headers = try headers(names)
         let snapshot = try choose(&recovered.report)
-        let needed = try needed(headers, begin: snapshot?.entry.begin ?? .zero, recovered.report.damagedSnapshots)
-        try expect(needed)
+        let begin = snapshot?.entry.begin ?? .zero
+        guard let logBytes = try log.byteCount(after: begin) else {
+            let damaged = recovered.report.damagedSnapshots
+            throw damaged.isEmpty ? .fileMissing(file: FileName.segmentName(manifest.oldestSegment)) : .snapshotsDamaged(damaged)
+        }
+        progress.expect(logBytes)
         if let snapshot {
             progress.enter(.loading)
             try load(snapshot.reader, apply)
@@ -44,13 +44,8 @@ struct Recovery {
             recovered.report.bytesRead += snapshot.reader.byteCount
         }
         progress.enter(.replaying)
-        let begin = snapshot?.entry.begin ?? .zero
-        let replay = LogReplay(
-            files: files, directory: manifest.directory, promised: manifest.durable, syncsFirst: syncsFirst, progress: progress)
-        recovered.log = try replay.run(needed) { record in
-            // A record from before the snapshot began is older than the entry that was loaded.
-            if record.lsn > begin { apply(record) }
-        }
+        // A record from before the snapshot began is older than the entry that was loaded.
+        recovered.log = try log.read(after: begin, progress: progress, apply)
         if let snapshot, recovered.log.reached < snapshot.entry.end {
             throw .logEndsBeforeSnapshot(
                 file: snapshot.reader.name, reached: recovered.log.reached, end: snapshot.entry.end)
@@ -136,46 +131,6 @@ struct Recovery {
             }
         }
         if let failure = failure.withLock({ $0 }) { throw failure }
-    }
-
-    // MARK: The log
-
-    private func headers(_ names: [String]) throws(PersistenceError) -> [SegmentHeader] {
-        let numbers = DataDirectory.segments(names)
-        let oldest = isPrevious ? numbers.first { $0 >= manifest.oldestSegment } : nil
-        let headers = try LogReplay.headers(
-            numbers, from: oldest ?? manifest.oldestSegment, files: files, directory: manifest.directory)
-        // A spare is made only when the segment before it has its name, and durably.
-        let last = headers.last?.number ?? 0
-        for name in names {
-            if case .spare(let number) = FileName(name), number > last + 1 {
-                throw .fileMissing(file: FileName.segmentName(number - 1))
-            }
-        }
-        return headers
-    }
-
-    /// The segments that hold what came after `begin`.
-    private func needed(
-        _ headers: [SegmentHeader], begin: LSN, _ damaged: [SnapshotDamage]
-    ) throws(PersistenceError) -> [SegmentHeader] {
-        if let first = headers.lastIndex(where: { $0.previousLSN <= begin }) { return Array(headers[first...]) }
-        // None at all is right only before the first one was made.
-        if headers.isEmpty, manifest.epoch == 0 { return [] }
-        if !headers.isEmpty, !damaged.isEmpty { throw .snapshotsDamaged(damaged) }
-        throw .fileMissing(file: FileName.segmentName(manifest.oldestSegment))
-    }
-
-    private func expect(_ headers: [SegmentHeader]) throws(PersistenceError) {
-        for header in headers {
-            let name = FileName.segmentName(header.number)
-            let size = try naming(name) { () throws(SystemError) in
-                let file = try files.open(name, .read)
-                defer { try? file.close() }
-                return try file.size()
-            }
-            progress.expect(size)
-        }
     }
 }
 

@@ -32,13 +32,13 @@ struct SnapshotSchedule {
     /// A start that found more segments than this asks for a snapshot.
     private static let segmentsMax = 4
 
-    mutating func begin(after recovered: Recovered, _ manifest: Manifest, now: Int64, log: WriteAheadLog) {
+    mutating func begin(after recovered: Recovered, _ manifest: Manifest, now: Int64, durable: LSN) {
         nextNumber = (manifest.snapshots.map(\.number).max() ?? 0) + 1
         bytesBefore = recovered.log.recordCount > 0 ? recovered.log.frameBytes : 0
         lastBytes = recovered.snapshot?.bytes ?? 0
-        lastLSN = recovered.log.recordCount > 0 ? .zero : log.durableLSN
+        lastLSN = recovered.log.recordCount > 0 ? .zero : durable
         lastTime = now
-        activityLSN = log.durableLSN
+        activityLSN = durable
         // Each start begins a segment; without a snapshot nothing would ever let the old ones go.
         isRequested = Int(recovered.log.lastSegment) - Int(manifest.oldestSegment) >= Self.segmentsMax
     }

@@ -10,11 +10,12 @@ import LarderEngine
 import LarderPlatform
 import Synchronization
 
-/// The write-ahead log of one data directory.
-package final class WriteAheadLog: Sendable {
+/// The log in the segments of one data directory.
+package final class WriteAheadLog: LogBackend {
     private let clock: any Clock
     private let buffer: LogBuffer
     private let options: PersistenceOptions
+    private let files: any FileSystem
     private let directory: DirectoryID
     private let epoch: UInt32
 
@@ -27,6 +28,9 @@ package final class WriteAheadLog: Sendable {
     private let conditionBox: Mutex<LogCondition>
     private let observer = Mutex<(@Sendable () -> Void)?>(nil)
     private let parker = Parker()
+    private let thread = Mutex<Thread?>(nil)
+    private let isClosing = Atomic<Bool>(false)
+    private let oldestSegment: Atomic<UInt32>
     private let syncing: Mutex<Syncing>
     private let writing: Mutex<Writing>
 
@@ -57,12 +61,10 @@ package final class WriteAheadLog: Sendable {
 
     // MARK: Positions
 
-    /// Everything up to here survives the process.
     package var writtenLSN: LSN { LSN(rawValue: writtenWord.load(ordering: .acquiring)) }
-    /// Everything up to here survives a power cut.
     package var durableLSN: LSN { LSN(rawValue: durableWord.load(ordering: .acquiring)) }
-    /// What a reply in `interval` waits for: `writtenLSN`, but no further than `durableLSN` while the oldest unsynced
-    /// byte is older than the bound, or too many are unsynced.
+    /// `writtenLSN`, but no further than `durableLSN` while the oldest unsynced byte is older than the bound, or too many are
+    /// unsynced.
     package var intervalLSN: LSN { LSN(rawValue: intervalWord.load(ordering: .acquiring)) }
     package var state: LogState {
         // Only ever the raw value of a state.
@@ -71,7 +73,6 @@ package final class WriteAheadLog: Sendable {
     package var condition: LogCondition { conditionBox.withLock { $0 } }
     /// Bytes of frames written since the start.
     package var bytesWritten: Int { bytesWord.load(ordering: .relaxed) }
-    /// How old the oldest byte is that is not known to be on the medium; 0 when there is none.
     package var unsyncedMilliseconds: Milliseconds {
         let now = clock.elapsed()
         return writing.withLock { state in
@@ -81,64 +82,58 @@ package final class WriteAheadLog: Sendable {
 
     // MARK: Opening
 
-    /// What recovery found, and what the first segment of this start is to be.
-    struct Start {
-        var header: SegmentHeader
-        /// Above every LSN that any earlier start can have given.
-        var floor: LSN
-    }
-
     /// Makes the first segment of this start, with a frame that says from where LSNs go on. Both are on the medium when
     /// this returns; no LSN has been given yet.
+    ///
+    /// - Parameter floor: Above every LSN that any earlier start can have given.
     init(
-        files: any FileSystem, clock: any Clock, buffer: LogBuffer, options: PersistenceOptions, start: Start
+        files: any FileSystem, clock: any Clock, buffer: LogBuffer, options: PersistenceOptions, header: SegmentHeader, floor: LSN,
+        oldestSegment: UInt32
     ) throws(PersistenceError) {
         self.clock = clock
         self.buffer = buffer
         self.options = options
-        directory = start.header.directory
-        epoch = start.header.epoch
-        let name = FileName.segmentName(start.header.number)
+        self.files = files
+        self.oldestSegment = Atomic(oldestSegment)
+        directory = header.directory
+        epoch = header.epoch
+        let name = FileName.segmentName(header.number)
         var segments = SegmentFiles(files: files, segmentBytes: options.segmentBytes)
-        let writer = try naming(name) { () throws(SystemError) in try Self.begin(start, with: &segments) }
-        writtenWord = Atomic(start.floor.rawValue)
-        durableWord = Atomic(start.floor.rawValue)
-        intervalWord = Atomic(start.floor.rawValue)
-        conditionBox = Mutex(LogCondition(state: .ok, error: nil, file: name, since: start.header.wall))
+        let writer = try naming(name) { () throws(SystemError) in try Self.begin(header, floor, with: &segments) }
+        writtenWord = Atomic(floor.rawValue)
+        durableWord = Atomic(floor.rawValue)
+        intervalWord = Atomic(floor.rawValue)
+        conditionBox = Mutex(LogCondition(state: .ok, error: nil, file: name, since: header.wall))
         syncing = Mutex(Syncing(segments: segments))
         writing = Mutex(Writing(writer: writer, lastWrite: clock.elapsed()))
     }
 
-    private static func begin(_ start: Start, with segments: inout SegmentFiles) throws(SystemError) -> LogWriter {
-        var writer = LogWriter(file: try segments.create(start.header), header: start.header)
-        writer.beginEmptyFrame(.epochStart, at: start.floor, durable: start.header.previousLSN, wall: start.header.wall)
+    private static func begin(
+        _ header: SegmentHeader, _ floor: LSN, with segments: inout SegmentFiles
+    ) throws(SystemError) -> LogWriter {
+        var writer = LogWriter(file: try segments.create(header), header: header)
+        writer.beginEmptyFrame(.epochStart, at: floor, durable: header.previousLSN, wall: header.wall)
         _ = try writer.push()
         try writer.file.sync()
         return writer
     }
 
-    /// `observer` is called after a position advanced or the state changed, by whichever thread did that.
     package func setObserver(_ observer: (@Sendable () -> Void)?) {
         self.observer.withLock { $0 = observer }
     }
 
-    func notify() {
+    private func notify() {
         let observer = observer.withLock { $0 }
         observer?()
     }
 
     // MARK: Any thread
 
-    /// Has everything staged so far synced as soon as possible: a reply waits for it.
     package func kick() {
         isWanted.store(true, ordering: .releasing)
         parker.wake()
     }
 
-    /// Writes what is staged, unless another thread is at it, which then writes this as well. Never waits for a lock or
-    /// a sync.
-    ///
-    /// - Returns: Whether a position advanced.
     @discardableResult
     package func writeIfIdle() -> Bool {
         var advanced = false
@@ -203,7 +198,17 @@ package final class WriteAheadLog: Sendable {
 
     // MARK: The log's own thread
 
-    /// Writes, syncs, seals and prepares, whatever is due; then says in how many nanoseconds something will be.
+    package func start() throws(PersistenceError) {
+        let writer = try naming(files.path) { () throws(SystemError) in
+            try Thread(name: "log") { [self] in
+                while !isClosing.load(ordering: .acquiring) { parker.park(nanoseconds: step()) }
+            }
+        }
+        thread.withLock { $0 = writer }
+    }
+
+    /// Writes, syncs, seals and prepares, whatever is due; then says in how many nanoseconds something will be. What the log's
+    /// thread does all the time, and a simulation now and then.
     package func step() -> Int64 {
         let before = durableLSN
         let due = syncing.withLock { syncing -> Int64 in
@@ -212,14 +217,6 @@ package final class WriteAheadLog: Sendable {
         }
         if durableLSN > before { notify() }
         return due
-    }
-
-    /// Ends the wait of the log's own thread.
-    func wake() { parker.wake() }
-
-    /// Waits until something is due or `kick` is called.
-    func park(nanoseconds: Int64) {
-        parker.park(nanoseconds: nanoseconds)
     }
 
     private func step(_ syncing: inout Syncing) -> Int64 {
@@ -352,10 +349,8 @@ package final class WriteAheadLog: Sendable {
 
     // MARK: Snapshots and closing
 
-    /// Makes everything staged so far durable, and begins a new segment if this one holds records.
-    ///
-    /// - Returns: Where the log stands: every later record is in the new segment.
-    func cut() throws(PersistenceError) -> LSN {
+    /// A new segment is begun if this one holds records.
+    package func cut() throws(PersistenceError) -> LSN {
         let before = durableLSN
         let reached = syncing.withLock { syncing -> LSN? in
             guard state == .ok, !syncing.isClosed else { return nil }
@@ -371,8 +366,7 @@ package final class WriteAheadLog: Sendable {
         return reached
     }
 
-    /// Returns when everything up to `lsn`, which has been staged, is on the medium.
-    func makeDurable(through lsn: LSN) throws(PersistenceError) {
+    package func makeDurable(through lsn: LSN) throws(PersistenceError) {
         if durableLSN < lsn {
             isWanted.store(true, ordering: .releasing)
             _ = step()
@@ -380,10 +374,33 @@ package final class WriteAheadLog: Sendable {
         guard durableLSN >= lsn else { throw .logFailed(condition) }
     }
 
-    /// Writes and syncs everything that is staged, then a frame that says so. Nothing can be written afterwards.
-    ///
-    /// - Throws: `logFailed` when the log could not be completed; it is closed all the same.
-    func close() throws(PersistenceError) {
+    /// The number of the segment. Reads the headers of all of them.
+    package func part(after position: LSN) throws(PersistenceError) -> UInt32 {
+        let names = try naming(files.path) { () throws(SystemError) in try files.list() }
+        let oldest = oldestSegment.load(ordering: .acquiring)
+        let headers = try LogReplay.headers(DataDirectory.segments(names), from: oldest, files: files, directory: directory)
+        return headers.last { $0.previousLSN <= position }?.number ?? oldest
+    }
+
+    package func trim(before part: UInt32) throws(PersistenceError) {
+        oldestSegment.store(part, ordering: .releasing)
+        let current = writing.withLock { $0.writer.segment }
+        for name in try naming(files.path, { () throws(SystemError) in try files.list() }) {
+            let isLeftover =
+                switch FileName(name) {
+                case .segment(let number): number < part
+                // One whose segment has been made otherwise.
+                case .spare(let number): number <= current
+                default: false
+                }
+            if isLeftover { try? files.remove(name) }
+        }
+    }
+
+    package func close() throws(PersistenceError) {
+        isClosing.store(true, ordering: .releasing)
+        parker.wake()
+        thread.withLock { $0.take() }?.join()
         buffer.refuse()
         let before = durableLSN
         let isClean = syncing.withLock { syncing -> Bool in
@@ -414,8 +431,7 @@ package final class WriteAheadLog: Sendable {
 
     // MARK: Errors
 
-    /// Reports an error of a file that publication depends on.
-    func report(_ error: SystemError, file: String) {
+    package func fail(because error: SystemError, file: String) {
         fail(error, file: file, canBeFull: false)
     }
 

@@ -5,11 +5,11 @@ import LarderPersistence
 import LarderPlatform
 import Synchronization
 
-/// The write-ahead log of a durable store. Until recovery has made one, nothing is written and nothing waits.
+/// The log of a durable store. Until recovery has made one, nothing is written and nothing waits.
 package final class DurableLog: ReplyLog {
     private let durable: DurableStore
     private let buffer: LogBuffer
-    private let recovered = AtomicLazyReference<WriteAheadLog>()
+    private let recovered = AtomicLazyReference<Opened>()
     private let told = Mutex(Told())
 
     /// What the operator has been told.
@@ -19,6 +19,12 @@ package final class DurableLog: ReplyLog {
         var condition: LogCondition?
     }
 
+    /// A class of its own, so that it can be published with one store and found with one load.
+    private final class Opened: Sendable {
+        let log: any LogBackend
+        init(_ log: any LogBackend) { self.log = log }
+    }
+
     package init(_ durable: DurableStore, buffer: LogBuffer) {
         self.durable = durable
         self.buffer = buffer
@@ -26,14 +32,13 @@ package final class DurableLog: ReplyLog {
 
     /// Recovery is complete: from now on there is a log.
     ///
-    /// - Parameter observer: Called by whichever thread moved the log or changed its state.
-    func open(_ observer: @escaping @Sendable () -> Void) {
-        let log = durable.log
-        log.setObserver(observer)
-        _ = recovered.storeIfNil(log)
+    /// - Parameter observer: Called by whichever thread moved the log, changed its state or ended a snapshot.
+    package func open(_ observer: @escaping @Sendable () -> Void) {
+        durable.setObserver(observer)
+        _ = recovered.storeIfNil(Opened(durable.log))
     }
 
-    private var log: WriteAheadLog? { recovered.load() }
+    private var log: (any LogBackend)? { recovered.load()?.log }
 
     package var position: LogPosition {
         guard let log else { return LogPosition(written: .zero, interval: .zero, durable: .zero) }

@@ -17,12 +17,12 @@ import Testing
         for round in 0..<4 {
             for index in 0..<6 {
                 rig.set("key\(index)", String(repeating: "\(round)", count: 300 + 40 * index))
-                if index % 3 == 2 { rig.sync() } else { rig.store.log.writeIfIdle() }
+                if index % 3 == 2 { rig.sync() } else { rig.log.writeIfIdle() }
                 rig.clock.advance(milliseconds: 20)
             }
             rig.write(.remove("key\(round)"))
             rig.write(.deadline("key5", Deadline(rawValue: rig.clock.wall() + Int64(round) * 1_000)))
-            rig.store.log.writeIfIdle()
+            rig.log.writeIfIdle()
             if round == 1 { rig.write(.flush) }
             rig.sync()
             rig.idle(milliseconds: 60)
@@ -37,10 +37,10 @@ import Testing
             rig.store.poll()
         }
         rig.set("last", "unsynced")
-        rig.store.log.writeIfIdle()
-        let acknowledged = rig.store.log.durableLSN
+        rig.log.writeIfIdle()
+        let acknowledged = rig.log.durableLSN
         try? rig.store.close()
-        return (max(acknowledged, rig.store.log.durableLSN), rig)
+        return (max(acknowledged, rig.log.durableLSN), rig)
     }
 
     private func callCount() -> Int {
@@ -113,7 +113,7 @@ import Testing
         rig.set("a", "1")
         rig.sync()
         rig.set("b", "lost with the tail")
-        rig.store.log.writeIfIdle()
+        rig.log.writeIfIdle()
         let lost = history.last
         var cut = files.afterPowerCut(seed: 0)
         for seed in 1..<100 as Range<UInt64> where try Rig.start(cut.copy()).1.reached >= lost { cut = files.afterPowerCut(seed: seed) }

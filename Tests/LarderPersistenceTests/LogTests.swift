@@ -12,7 +12,7 @@ import Testing
         rig.set("a", "1")
         let last = rig.set("b", "2")
         rig.sync()
-        #expect(rig.store.log.durableLSN == last)
+        #expect(rig.log.durableLSN == last)
         for seed in 0..<20 as Range<UInt64> {
             let (next, report) = try Rig.start(rig.files.afterPowerCut(seed: seed), history: rig.history)
             #expect(report.reached == last)
@@ -23,9 +23,9 @@ import Testing
     @Test func `a worker writes without the log's thread, and its bytes survive the process`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let last = rig.set("a", "1")
-        #expect(rig.store.log.writeIfIdle())
-        #expect(rig.store.log.writtenLSN == last)
-        #expect(try rig.store.log.durableLSN < #require(last))
+        #expect(rig.log.writeIfIdle())
+        #expect(rig.log.writtenLSN == last)
+        #expect(try rig.log.durableLSN < #require(last))
         let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
         #expect(report.recordsReplayed == 1)
         #expect(next.matchesHistory(report))
@@ -34,29 +34,29 @@ import Testing
     @Test func `with nobody waiting, the sync comes with the interval`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let last = rig.set("a", "1")
-        rig.store.log.writeIfIdle()
-        let due = rig.store.log.step()
+        rig.log.writeIfIdle()
+        let due = rig.log.step()
         #expect(due == 100_000_000)
         rig.clock.advance(milliseconds: 99)
-        _ = rig.store.log.step()
-        #expect(try rig.store.log.durableLSN < #require(last))
+        _ = rig.log.step()
+        #expect(try rig.log.durableLSN < #require(last))
         rig.clock.advance(milliseconds: 1)
-        _ = rig.store.log.step()
-        #expect(rig.store.log.durableLSN == last)
+        _ = rig.log.step()
+        #expect(rig.log.durableLSN == last)
     }
 
     @Test func `interval replies wait for the medium once the oldest unsynced byte is older than the bound`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let first = rig.set("a", "1")
-        rig.store.log.writeIfIdle()
-        #expect(rig.store.log.intervalLSN == first)
+        rig.log.writeIfIdle()
+        #expect(rig.log.intervalLSN == first)
         rig.clock.advance(milliseconds: 1_001)
         let second = rig.set("b", "2")
-        rig.store.log.writeIfIdle()
-        #expect(rig.store.log.writtenLSN == second)
-        #expect(rig.store.log.intervalLSN == first)
-        _ = rig.store.log.step()
-        #expect(rig.store.log.intervalLSN == second)
+        rig.log.writeIfIdle()
+        #expect(rig.log.writtenLSN == second)
+        #expect(rig.log.intervalLSN == first)
+        _ = rig.log.step()
+        #expect(rig.log.intervalLSN == second)
     }
 
     @Test func `interval replies wait for the medium while too many bytes are unsynced`() throws {
@@ -64,23 +64,23 @@ import Testing
         options.unsyncedBytesMax = 1_000
         let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
         let first = rig.set("a", "1")
-        rig.store.log.writeIfIdle()
+        rig.log.writeIfIdle()
         rig.set("b", String(repeating: "x", count: 1_000))
-        rig.store.log.writeIfIdle()
-        #expect(rig.store.log.intervalLSN == first)
+        rig.log.writeIfIdle()
+        #expect(rig.log.intervalLSN == first)
     }
 
     @Test func `an idle log is sealed once, and says the time every minute`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         rig.set("a", "1")
         rig.sync()
-        let before = rig.store.log.bytesWritten
+        let before = rig.log.bytesWritten
         rig.idle(milliseconds: 50)
-        #expect(rig.store.log.bytesWritten == before + FrameHeader.byteCount)
+        #expect(rig.log.bytesWritten == before + FrameHeader.byteCount)
         rig.idle(milliseconds: 1_000)
-        #expect(rig.store.log.bytesWritten == before + FrameHeader.byteCount)
+        #expect(rig.log.bytesWritten == before + FrameHeader.byteCount)
         rig.idle(milliseconds: 60_000)
-        #expect(rig.store.log.bytesWritten == before + 2 * FrameHeader.byteCount)
+        #expect(rig.log.bytesWritten == before + 2 * FrameHeader.byteCount)
         let wall = rig.clock.wall()
         let (_, report) = try Rig.start(rig.files.copy(), clock: ManualClock(wall: wall - 1_000))
         #expect(report.newestWall == wall)
@@ -130,15 +130,15 @@ import Testing
         rig.files.setFault { $0.call == .write ? .error(SystemError.noSpace) : nil }
         let second = rig.set("b", "2")
         rig.sync()
-        #expect(rig.store.log.state == .full)
-        #expect(rig.store.log.condition.error?.number == SystemError.noSpace)
+        #expect(rig.log.state == .full)
+        #expect(rig.log.condition.error?.number == SystemError.noSpace)
         #expect(rig.set("c", "3") == nil)
         rig.files.setFault(nil)
-        let due = rig.store.log.step()
+        let due = rig.log.step()
         #expect(due >= 0)
         rig.sync()
-        #expect(rig.store.log.state == .ok)
-        #expect(rig.store.log.durableLSN == second)
+        #expect(rig.log.state == .ok)
+        #expect(rig.log.durableLSN == second)
         #expect(rig.set("d", "4") != nil)
         rig.sync()
         let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
@@ -155,10 +155,10 @@ import Testing
             rig.sync()
         }
         #expect(refused)
-        #expect(rig.store.log.state == .full)
+        #expect(rig.log.state == .full)
         rig.files.setFault(nil)
         rig.sync()
-        #expect(rig.store.log.state == .ok)
+        #expect(rig.log.state == .ok)
         let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
         #expect(report.reached == rig.history.last)
         #expect(next.matchesHistory(report))
@@ -179,12 +179,12 @@ import Testing
         rig.set("b", "2")
         rig.sync()
         rig.sync()
-        let condition = rig.store.log.condition
+        let condition = rig.log.condition
         #expect(condition.state == .failed)
         #expect(condition.error?.number == SystemError.inputOutput)
         #expect(condition.file == FileName.segmentName(1))
         #expect(condition.since == rig.clock.wall())
-        #expect(rig.store.log.durableLSN == first)
+        #expect(rig.log.durableLSN == first)
         #expect(rig.set("c", "3") == nil)
         #expect(throws: PersistenceError.self) { try rig.store.close() }
     }
@@ -209,7 +209,7 @@ import Testing
         }
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let counter = Counter()
-        rig.store.log.setObserver { counter.calls.wrappingAdd(1, ordering: .relaxed) }
+        rig.log.setObserver { counter.calls.wrappingAdd(1, ordering: .relaxed) }
         rig.set("a", "1")
         rig.sync()
         let advanced = counter.calls.load(ordering: .relaxed)

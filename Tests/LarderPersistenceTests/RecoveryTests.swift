@@ -129,7 +129,7 @@ import Testing
         let first = rig.set("a", "1")
         rig.sync()
         rig.set("b", "2")
-        rig.store.log.writeIfIdle()
+        rig.log.writeIfIdle()
         let files = rig.files.copy()
         let name = FileName.segmentName(1)
         var bytes = try #require(files.content(name))
@@ -308,7 +308,7 @@ import Testing
         rig.files.setFault { $0.name.hasPrefix("snap-") ? .error(SystemError.noSpace) : nil }
         #expect(throws: PersistenceError.self) { try rig.store.snapshotNow() }
         rig.files.setFault(nil)
-        #expect(rig.store.log.state == .ok)
+        #expect(rig.log.state == .ok)
         #expect(rig.store.snapshotStatistics.failed == 1)
         #expect(try rig.files.list().allSatisfy { !$0.hasSuffix(".tmp") })
         #expect(rig.set("b", "2") != nil)

@@ -52,13 +52,16 @@ final class Rig: Sendable {
 
     init(
         _ files: MemoryFileSystem, clock: ManualClock = ManualClock(), history: History = History(),
-        options: PersistenceOptions = Rig.options()
+        options: PersistenceOptions = Rig.options(), log: (any ClosedLog)? = nil
     ) throws {
         self.files = files
         self.clock = clock
         self.history = history
-        store = try DurableStore(directory: files, clock: clock, state: state, buffer: buffer, options: options)
+        store = try DurableStore(directory: files, clock: clock, state: state, buffer: buffer, options: options, log: log)
     }
+
+    /// The log in the directory, with the work of its thread done by hand.
+    var log: WriteAheadLog { store.log as! WriteAheadLog }
 
     /// A life that has recovered.
     static func start(
@@ -104,15 +107,15 @@ final class Rig: Sendable {
 
     /// Writes and syncs what is staged.
     func sync() {
-        store.log.kick()
-        _ = store.log.step()
+        log.kick()
+        _ = log.step()
     }
 
     /// Lets `milliseconds` pass with nothing to do, as the log's own thread would see it.
     func idle(milliseconds: Milliseconds) {
         clock.advance(milliseconds: milliseconds)
-        _ = store.log.step()
-        _ = store.log.step()
+        _ = log.step()
+        _ = log.step()
     }
 
     /// Whether the state is that of the history at the LSN that recovery reached.

@@ -13,7 +13,7 @@ import Testing
         "LarderWire": ["LarderBytes"],
         "LarderPersistence": ["LarderBytes", "LarderPlatform", "LarderEngine", "CZlib", "Synchronization"],
         "LarderServer": ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderWire", "LarderPersistence", "Synchronization"],
-        "LarderSimulation": ["LarderBytes", "LarderPlatform", "LarderEngine", "Synchronization"],
+        "LarderSimulation": ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderPersistence", "Synchronization"],
         "LarderProgram": [
             "LarderBytes", "LarderPlatform", "LarderEngine", "LarderWire", "LarderPersistence", "LarderServer", "ArgumentParser",
             "Yams", "Foundation",

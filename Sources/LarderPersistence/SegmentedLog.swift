@@ -1,0 +1,92 @@
+// The log at rest in the data directory: segments in order and without a gap.
+//
+// Knows which segments belong and where a new one has to begin; what is in them is for `LogReplay`.
+
+import LarderBytes
+import LarderEngine
+import LarderPlatform
+
+/// The segments that earlier starts left.
+struct SegmentedLog: ClosedLog {
+    let files: any FileSystem
+    let manifest: Manifest
+    /// The manifest is the one before a damaged one, so what it calls oldest may be gone by now.
+    let isPrevious: Bool
+    /// Whether files may be synced before they are read; not when the directory is only looked at.
+    let syncsFirst: Bool
+
+    func byteCount(after position: LSN) throws(PersistenceError) -> Int64? {
+        guard let headers = try headers(after: position) else { return nil }
+        var total: Int64 = 0
+        for header in headers {
+            total += try naming(FileName.segmentName(header.number)) { () throws(SystemError) in
+                let file = try files.open(FileName.segmentName(header.number), .read)
+                defer { try? file.close() }
+                return try file.size()
+            }
+        }
+        return total
+    }
+
+    func read(
+        after position: LSN, progress: RecoveryProgress, _ apply: (borrowing LogRecord) -> Void
+    ) throws(PersistenceError) -> ReplayOutcome {
+        guard let headers = try headers(after: position) else { throw missing(manifest.oldestSegment) }
+        let replay = LogReplay(
+            files: files, directory: manifest.directory, promised: manifest.durable, syncsFirst: syncsFirst, progress: progress)
+        return try replay.run(headers) { record in
+            if record.lsn > position { apply(record) }
+        }
+    }
+
+    func open(
+        _ start: LogStart, buffer: LogBuffer, clock: any Clock, options: PersistenceOptions
+    ) throws(PersistenceError) -> any LogBackend {
+        if let tail = start.past.tail { try setAside(tail, at: clock.wall()) }
+        let header = SegmentHeader(
+            number: max(start.past.lastSegment + 1, manifest.oldestSegment), directory: manifest.directory, epoch: start.epoch,
+            previousChecksum: start.past.checksum, firstLSN: LSN(rawValue: start.floor.rawValue + 1),
+            previousLSN: start.past.reached, salt: options.random(), ceiling: start.ceiling, wall: start.wall)
+        return try WriteAheadLog(
+            files: files, clock: clock, buffer: buffer, options: options, header: header, floor: start.floor,
+            oldestSegment: manifest.oldestSegment)
+    }
+
+    // MARK: Segments
+
+    /// The segments that hold what came after `position`; nil when the first one begins later.
+    private func headers(after position: LSN) throws(PersistenceError) -> [SegmentHeader]? {
+        let names = try naming(files.path) { () throws(SystemError) in try files.list() }
+        let numbers = DataDirectory.segments(names)
+        let oldest = isPrevious ? numbers.first { $0 >= manifest.oldestSegment } : nil
+        let headers = try LogReplay.headers(
+            numbers, from: oldest ?? manifest.oldestSegment, files: files, directory: manifest.directory)
+        // A spare is made only when the segment before it has its name, and durably.
+        let last = headers.last?.number ?? 0
+        for name in names {
+            if case .spare(let number) = FileName(name), number > last + 1 { throw missing(number - 1) }
+        }
+        // None at all is right only before the first one was made.
+        if headers.isEmpty, manifest.epoch > 0 { throw missing(manifest.oldestSegment) }
+        if headers.isEmpty { return [] }
+        return headers.lastIndex { $0.previousLSN <= position }.map { Array(headers[$0...]) }
+    }
+
+    private func missing(_ segment: UInt32) -> PersistenceError { .fileMissing(file: FileName.segmentName(segment)) }
+
+    /// Copies a torn tail to a file of its own, which is on the medium when this returns.
+    private func setAside(_ tail: TornTail, at time: Milliseconds) throws(PersistenceError) {
+        let name = FileName.asideName(tail.file, at: time)
+        try naming(name) { () throws(SystemError) in
+            var bytes = ByteBuffer()
+            let source = try files.open(tail.file, .read)
+            _ = try source.read(at: Int64(tail.offset), count: tail.bytes, into: &bytes)
+            try source.close()
+            let target = try files.open(name, .replace)
+            try target.writeAll(bytes.bytes, at: 0)
+            try target.sync()
+            try target.close()
+            try files.syncDirectory()
+        }
+    }
+}
