@@ -119,6 +119,25 @@ import Testing
         }
     }
 
+    @Test func `a client is told which key is missing, and takes it from where a server does`() throws {
+        let file = ServerProcess.freshDirectory() + "/key"
+        _ = FileManager.default.createFile(
+            atPath: file, contents: Data("correct-horse-battery\n".utf8), attributes: [.posixPermissions: 0o600])
+        let server = try started(["--api-key-file", file])
+        defer { server.removeDirectory() }
+        func list(_ arguments: [String] = [], _ environment: [String: String] = [:]) -> (status: Int32, output: String, error: String) {
+            ServerProcess.run(["kv", "list", "--server", "127.0.0.1:\(server.port)"] + arguments, environment: environment)
+        }
+        let none = list()
+        #expect(none.status == 1 && none.error.contains("asks for an API key: name its file with --api-key-file"), "\(none.error)")
+        let wrong = list([], ["LARDER_API_KEY": "wrong-horse-battery-"])
+        #expect(wrong.status == 1 && wrong.error.contains("has another API key"), "\(wrong.error)")
+        #expect(list([], ["LARDER_API_KEY": "correct-horse-battery"]).status == 0)
+        #expect(list([], ["LARDER_API_KEY_FILE": file]).status == 0)
+        #expect(list(["--api-key-file", file], ["LARDER_API_KEY": "wrong-horse-battery-"]).status == 0)
+        #expect(list([], ["LARDER_API_KEY_FILE": file, "LARDER_API_KEY": "wrong-horse-battery-"]).status == 78)
+    }
+
     @Test func `exit statuses tell what happened`() throws {
         let server = try started()
         defer { server.removeDirectory() }

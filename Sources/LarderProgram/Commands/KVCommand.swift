@@ -13,7 +13,7 @@ struct KVCommand: ParsableCommand {
         abstract: "Work with the namespaces and keys of a running server.",
         discussion: """
             A NAMESPACE is a name or an id; what looks like an id is one. The API key is read from the file that \
-            --api-key-file names, else from LARDER_API_KEY.
+            --api-key-file names, else from LARDER_API_KEY or the file that LARDER_API_KEY_FILE names.
             """,
         subcommands: [
             NamespaceCreateCommand.self, NamespaceListCommand.self, NamespaceGetCommand.self, NamespaceFlushCommand.self,
@@ -49,7 +49,8 @@ struct ServerOptions: ParsableArguments {
         let key: APIKey?
         do throws(SettingProblem) {
             key = try APIKeyReader.read(
-                file: apiKeyFile ?? "", fileSource: apiKeyFile.map { _ in .commandLine }, environment: environment)
+                file: apiKeyFile ?? environment[APIKeyReader.fileVariable] ?? "",
+                fileSource: apiKeyFile == nil ? .environment : .commandLine, environment: environment)
         } catch {
             throw CommandFailure(.configuration, error.description)
         }
@@ -61,6 +62,10 @@ struct ServerOptions: ParsableArguments {
             case .connection, .garbled, .wrongReply: throw CommandFailure(.failed, "\(location): \(error)")
             case .tooLong, .valueTooLong: throw CommandFailure(.failed, error.description)
             case .refused(.namespaceNotFound, _): throw CommandFailure(.notFound, error.description)
+            case .refused(.unauthorized, _) where key == nil:
+                throw CommandFailure(
+                    .failed, "\(location) asks for an API key: name its file with --api-key-file, or set \(APIKeyReader.variable)")
+            case .refused(.unauthorized, _): throw CommandFailure(.failed, "\(location) has another API key: \(error)")
             case .refused: throw CommandFailure(.failed, error.description)
             }
         }

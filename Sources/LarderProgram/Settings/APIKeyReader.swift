@@ -29,6 +29,7 @@ extension APIKeyProblem: CustomStringConvertible {
 
 enum APIKeyReader {
     static let variable = "LARDER_API_KEY"
+    static let fileVariable = "LARDER_API_KEY_FILE"
     static let bytesMin = 16
     static let bytesMax = 512
 

@@ -89,7 +89,7 @@ extension SettingProblem: CustomStringConvertible {
         case .keyVariable(let problem):
             return "the API key in \(APIKeyReader.variable): \(problem)"
         case .keyTwice:
-            return "\(APIKeyReader.variable) and LARDER_API_KEY_FILE both name a key: set one of them"
+            return "\(APIKeyReader.variable) and \(APIKeyReader.fileVariable) both name a key: set one of them"
         }
     }
 
