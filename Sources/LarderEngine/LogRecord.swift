@@ -64,6 +64,8 @@ package struct LogRecord: ~Escapable {
     package static let headerBytes = 40
     /// No record is longer; a frame of the log holds at least one.
     package static let bytesMax = 32 << 20
+    /// What an entry of a snapshot has besides key, metadata and value.
+    package static let snapshotOverheadBytes = headerBytes - checksumBytes + 1
     static let checksumBytes = 4
     static let deadlineFlag: UInt8 = 1
 
@@ -84,7 +86,7 @@ package struct LogRecord: ~Escapable {
     /// The length of the record in the log.
     package var byteCount: Int { Self.headerBytes &+ bodyBytes }
     /// The length of the record as an entry of a snapshot: no checksum, one byte for when it was last used.
-    package var snapshotByteCount: Int { byteCount &- Self.checksumBytes &+ 1 }
+    package var snapshotByteCount: Int { Self.snapshotOverheadBytes &+ bodyBytes }
 
     private var bodyBytes: Int { key.byteCount &+ metadata.byteCount &+ value.byteCount }
 

@@ -336,6 +336,8 @@ typealias Reference = UInt32
     /// How many free units the kernel may still hold memory for.
     package var unitsUntrimmed: Int { unitsDirty.load(ordering: .relaxed) }
     package var bytesInUse: Int { unitsInUse * Self.unitBytes }
+    /// How much there is in all.
+    package var byteCount: Int { pages.byteCount }
 
     /// Asserts that the bitmaps agree with the counts and with the owners.
     package func checkInvariants() {

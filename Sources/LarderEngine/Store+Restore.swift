@@ -23,9 +23,23 @@ extension Store {
         }
     }
 
-    /// How many records could not be applied, for lack of memory or because they exceed what an entry can hold. Unless it is
-    /// zero after the last record, entries are missing.
+    /// How many records could not be applied because they exceed what the store can hold: an entry, or a namespace. Unless it
+    /// is zero after the last record, something is missing.
     package var recordsNotApplied: Int { notApplied.load(ordering: .relaxed) }
+
+    /// How many records could not be applied for lack of memory. Once it is not zero, entries are missing.
+    package var recordsWithoutMemory: Int { withoutMemory.load(ordering: .relaxed) }
+
+    /// How much memory there is for entries and tables.
+    package var memoryBytesMax: Int { arena.byteCount }
+
+    /// What so many different entries take at least: header, key, metadata and value of each, and a place in the table.
+    package static func memoryBytesMin(entries: Int, bodyBytes: Int) -> Int {
+        let perEntry = Entry.headerBytes + MemoryLayout<Reference>.size + 1
+        let (headers, overflow) = entries.multipliedReportingOverflow(by: perEntry)
+        let (sum, overflowToo) = headers.addingReportingOverflow(bodyBytes)
+        return overflow || overflowToo ? .max : sum
+    }
 
     private func noteNotApplied() { notApplied.wrappingAdd(1, ordering: .relaxed) }
 
@@ -38,9 +52,30 @@ extension Store {
         else { return noteNotApplied() }
         let hash = hash(namespace, record.key)
         let position = TablePosition(hash, shardBits: hasher.shardBits)
-        let isApplied = hold(shardIndex(hash)) { shard in shard.restore(record, namespace, position) }
-        if !isApplied { noteNotApplied() }
+        if restore(record, namespace, hash, position) { return }
+        sweepForMemory()
+        if restore(record, namespace, hash, position) { return }
+        withoutMemory.wrappingAdd(1, ordering: .relaxed)
     }
+
+    private func restore(
+        _ record: borrowing LogRecord, _ namespace: Namespace, _ hash: KeyHash, _ position: TablePosition
+    ) -> Bool {
+        hold(shardIndex(hash)) { shard in shard.restore(record, namespace, position) }
+    }
+
+    /// Frees what flushes and drops have left behind: the store that wrote the records had swept it away as it went.
+    private func sweepForMemory() {
+        sweptForMemory.withLock { swept in
+            let seen = flushes.load(ordering: .acquiring)
+            guard swept != seen else { return }
+            // At the beginning of time nothing is due: what has expired may still be prolonged by a later record.
+            while maintain(now: 0, budget: Self.sweepBudget).hasMore {}
+            swept = seen
+        }
+    }
+
+    private static var sweepBudget: Int { 1 << 20 }
 
     // MARK: Namespaces
 

@@ -27,8 +27,11 @@ import Synchronization
 
     /// How many flushes and drops there were; every shard sweeps once after each.
     let flushes = Atomic<UInt64>(0)
-    /// How many records recovery could not apply.
+    /// How many records recovery could not apply, and for how many it had no memory.
     let notApplied = Atomic<Int>(0)
+    let withoutMemory = Atomic<Int>(0)
+    /// The flushes that had been seen when recovery last swept for memory; held while it sweeps.
+    let sweptForMemory = Mutex<UInt64>(0)
     /// The shard that maintenance goes on with.
     let maintained = Atomic<Int>(0)
 

@@ -78,6 +78,8 @@ final class DataDirectory: Sendable {
     /// A directory without a manifest is ours to initialise only if nothing is in it but what an interrupted
     /// initialisation leaves.
     private func refuseIfOccupied(_ names: [String]) throws(PersistenceError) {
+        // Before all others, because it says what to do.
+        if names.contains(FileName.previousManifestName) { throw .manifestMissing(found: FileName.previousManifestName) }
         for name in names {
             switch FileName(name) {
             case .lock, .lostAndFound: break

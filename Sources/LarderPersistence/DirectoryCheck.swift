@@ -16,6 +16,8 @@ package struct DirectoryCheck: Sendable {
     /// What a start would read; nil when it would be refused.
     package var report: RecoveryReport?
     package var log: ReplayOutcome?
+    /// There is nothing to check: a start would make a new data directory.
+    package var isEmpty = false
     /// Why a start would be refused; nil when it would not.
     package var refusal: PersistenceError?
 
@@ -24,7 +26,7 @@ package struct DirectoryCheck: Sendable {
 
     /// Whether a start would succeed with everything that the directory should hold.
     package var isSound: Bool {
-        refusal == nil && olderRefusal == nil && !usedPreviousManifest && snapshots.allSatisfy { $0.damage == nil }
+        !isEmpty && refusal == nil && olderRefusal == nil && !usedPreviousManifest && snapshots.allSatisfy { $0.damage == nil }
     }
 
     /// Checks a directory. Refused while a server uses it.
@@ -32,7 +34,7 @@ package struct DirectoryCheck: Sendable {
         do throws(PersistenceError) {
             let directory = try DataDirectory(files: files, owner: "", writable: false)
             switch try directory.current() {
-            case .empty: throw .fileMissing(file: FileName.manifestName)
+            case .empty: isEmpty = true
             case .manifest(let manifest): self.manifest = manifest
             case .previous(let manifest):
                 self.manifest = manifest
@@ -42,7 +44,7 @@ package struct DirectoryCheck: Sendable {
             for entry in manifest.snapshots { snapshots.append(Self.check(entry, manifest, files)) }
             let log = SegmentedLog(files: files, manifest: manifest, isPrevious: usedPreviousManifest, syncsFirst: false)
             let recovery = Recovery(files: files, manifest: manifest, log: log, progress: progress, threads: threads)
-            let recovered = try recovery.run { _ in }
+            let recovered = try recovery.run(into: ForgottenState())
             report = recovered.report
             self.log = recovered.log
             if manifest.snapshots.count > 1 { olderRefusal = Self.checkOlder(manifest, files, threads) }
@@ -59,7 +61,7 @@ package struct DirectoryCheck: Sendable {
         let log = SegmentedLog(files: files, manifest: older, isPrevious: false, syncsFirst: false)
         let recovery = Recovery(files: files, manifest: older, log: log, progress: RecoveryProgress(), threads: threads)
         do throws(PersistenceError) {
-            _ = try recovery.run { _ in }
+            _ = try recovery.run(into: ForgottenState())
             return nil
         } catch {
             return error
@@ -78,4 +80,9 @@ package struct DirectoryCheck: Sendable {
             return (entry.number, 0, error)
         }
     }
+}
+
+/// Takes records and keeps none.
+private final class ForgottenState: RestorableState {
+    func apply(_ record: borrowing LogRecord) {}
 }

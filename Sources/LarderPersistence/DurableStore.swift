@@ -82,7 +82,7 @@ package final class DurableStore: Sendable {
                 files: directory.files, manifest: current.manifest, isPrevious: current.usedPrevious, syncsFirst: true)
         let recovery = Recovery(
             files: directory.files, manifest: current.manifest, log: past, progress: progress, threads: options.loadThreads)
-        var recovered = try recovery.run { [state] record in state.apply(record) }
+        var recovered = try recovery.run(into: state)
         guard state.recordsNotApplied == 0 else { throw .recordsNotApplied(count: state.recordsNotApplied) }
         let log = try begin(&current, recovered, past)
         opened.withLock { $0 = current }

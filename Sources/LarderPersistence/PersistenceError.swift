@@ -33,8 +33,12 @@ package enum PersistenceError: Error, Equatable, Sendable {
     case snapshotsDamaged([SnapshotDamage])
     /// The log ends before the end of the snapshot that it has to complete.
     case logEndsBeforeSnapshot(file: String, reached: LSN, end: LSN)
-    /// So many records of the directory do not fit in memory, so a start would lose them.
+    /// So many records of the directory hold more than an entry or a store can, so a start would lose them.
     case recordsNotApplied(count: Int)
+    /// The snapshot's entries take at least `bytesMin` of memory, and there is less. Nothing was loaded.
+    case willNotFit(file: String, entries: Int, bytesMin: Int, bytesMax: Int)
+    /// The memory was used up before all of the snapshot or of the log was loaded.
+    case outOfMemory(reading: String, bytesMax: Int)
     /// A call came in the wrong order, or after `close`.
     case notOpen
     /// The log has failed, so nothing can be made durable.
@@ -114,7 +118,11 @@ extension PersistenceError: CustomStringConvertible {
         case .locked(let owner):
             "the data directory is in use by another server (\(owner.split(separator: "\n").joined(separator: ", ")))"
         case .directoryNotEmpty(let found): "the directory is neither empty nor a data directory: it holds \(found)"
-        case .manifestMissing(let found): "MANIFEST is missing, but \(found) is here"
+        case .manifestMissing(let found):
+            "MANIFEST is missing, but \(found) is here"
+                + (found == FileName.previousManifestName
+                    ? "; bring MANIFEST back, or make an empty file of that name: \(found) then stands in for it"
+                    : "; bring it back from where the directory was copied")
         case .manifestDamaged(let file, let line, let reason): "\(file) line \(line): damaged (\(reason))"
         case .newerFormat(let file, let major, let known):
             "\(file): format \(major) is newer than this version, which knows up to \(known)"
@@ -131,13 +139,19 @@ extension PersistenceError: CustomStringConvertible {
                 + all.map { "\($0.file) at byte \($0.offset) (\($0.reason))" }.joined(separator: ", ")
         case .logEndsBeforeSnapshot(let file, let reached, let end):
             "\(file): needs the log through LSN \(end.rawValue), but it ends at \(reached.rawValue)"
-        case .recordsNotApplied(let count): "\(count) records do not fit in memory; allow more of it"
+        case .recordsNotApplied(let count): "\(count) records hold more than this server can keep"
+        case .willNotFit(let file, let entries, let bytesMin, let bytesMax):
+            "\(file): its \(entries) entries take at least \(mebibytes(bytesMin)) of memory, but the limit is \(mebibytes(bytesMax))"
+        case .outOfMemory(let source, let bytesMax):
+            "\(source) does not fit in memory: the limit of \(mebibytes(bytesMax)) was reached before all of it was loaded"
         case .notOpen: "the data directory is not open"
         case .logFailed(let condition): "\(condition)"
         case .cancelled: "given up because the server closes"
         }
     }
 }
+
+private func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }
 
 /// Puts the file's name to an error of the operating system.
 func naming<Success: ~Copyable>(

@@ -5,16 +5,35 @@
 import LarderBytes
 import LarderEngine
 
-/// State that can be written to a snapshot and rebuilt from records.
-package protocol PersistentState: AnyObject, Sendable {
+/// State that can be rebuilt from records.
+package protocol RestorableState: AnyObject, Sendable {
     /// Applies a record of the log or an entry of a snapshot. Never compares deadlines with a clock: an expired record may
     /// have to hide an older one that is not. May be called by several threads at once while a snapshot is loaded.
     func apply(_ record: borrowing LogRecord)
 
-    /// How many records could not be applied, for lack of memory or because they exceed what an entry can hold. Unless it is
-    /// zero after recovery, the start is refused: something would be missing.
+    /// How many records could not be applied because they exceed what the state can hold. Unless it is zero after recovery,
+    /// the start is refused: something would be missing.
     var recordsNotApplied: Int { get }
 
+    /// How many records found no memory. The start is refused as soon as there is one.
+    var recordsWithoutMemory: Int { get }
+
+    /// How much memory there is.
+    var memoryBytesMax: Int { get }
+
+    /// What so many different entries take at least, if their keys, values and metadata have `bodyBytes` together.
+    func memoryBytesMin(entries: Int, bodyBytes: Int) -> Int
+}
+
+extension RestorableState {
+    package var recordsNotApplied: Int { 0 }
+    package var recordsWithoutMemory: Int { 0 }
+    package var memoryBytesMax: Int { .max }
+    package func memoryBytesMin(entries: Int, bodyBytes: Int) -> Int { 0 }
+}
+
+/// State that can also be written to a snapshot.
+package protocol PersistentState: RestorableState {
     /// Appends the namespaces as snapshot entries.
     ///
     /// - Returns: How many.
@@ -22,10 +41,6 @@ package protocol PersistentState: AnyObject, Sendable {
 
     /// A walk that meets every entry that exists throughout at least once, in a state it had since this call.
     func beginWalk() -> any StateWalk
-}
-
-extension PersistentState {
-    package var recordsNotApplied: Int { 0 }
 }
 
 /// A walk over all entries, in bounded steps.

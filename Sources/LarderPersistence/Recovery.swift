@@ -26,7 +26,7 @@ struct Recovery {
 
     /// Reads everything that the state consists of, in the order in which it has to be applied. Entries of the snapshot come
     /// from several threads at once, records of the log from one.
-    func run(_ apply: @Sendable (borrowing LogRecord) -> Void) throws(PersistenceError) -> Recovered {
+    func run(into state: any RestorableState) throws(PersistenceError) -> Recovered {
         var recovered = Recovered()
         let snapshot = try choose(&recovered.report)
         let begin = snapshot?.entry.begin ?? .zero
@@ -36,8 +36,9 @@ struct Recovery {
         }
         progress.expect(logBytes)
         if let snapshot {
+            try expectRoom(for: snapshot.reader, logBytes: logBytes, in: state)
             progress.enter(.loading)
-            try load(snapshot.reader, apply)
+            try load(snapshot.reader, into: state)
             recovered.snapshot = snapshot.entry
             recovered.report.snapshot = snapshot.entry.number
             recovered.report.entriesLoaded = Int(snapshot.reader.footer.entryCount)
@@ -45,7 +46,11 @@ struct Recovery {
         }
         progress.enter(.replaying)
         // A record from before the snapshot began is older than the entry that was loaded.
-        recovered.log = try log.read(after: begin, progress: progress, apply)
+        recovered.log = try log.read(after: begin, progress: progress) { record in
+            // What does not fit is refused as a whole, so there is no use in filling up what is left.
+            if state.recordsWithoutMemory == 0 { state.apply(record) }
+        }
+        if state.recordsWithoutMemory > 0 { throw .outOfMemory(reading: "the log", bytesMax: state.memoryBytesMax) }
         if let snapshot, recovered.log.reached < snapshot.entry.end {
             throw .logEndsBeforeSnapshot(
                 file: snapshot.reader.name, reached: recovered.log.reached, end: snapshot.entry.end)
@@ -87,21 +92,37 @@ struct Recovery {
         return nil
     }
 
-    private func load(
-        _ reader: SnapshotReader, _ apply: @Sendable (borrowing LogRecord) -> Void
+    /// Refuses a snapshot that cannot be held, before anything is loaded: memory that is used up later would mean as much
+    /// reading for nothing, at every attempt.
+    ///
+    /// Its entries are all different, and replaying the log frees none of them before they are loaded; only those of a
+    /// namespace that was made during the walk are passed over, and they are in the log. So what is left without the log's
+    /// bytes is needed for certain.
+    private func expectRoom(
+        for reader: SnapshotReader, logBytes: Int64, in state: any RestorableState
     ) throws(PersistenceError) {
+        let entries = Int(clamping: reader.footer.entryCount)
+        let bytesMin = state.memoryBytesMin(entries: entries, bodyBytes: reader.bodyBytesMin)
+        guard bytesMin - Int(logBytes) > state.memoryBytesMax else { return }
+        throw .willNotFit(file: reader.name, entries: entries, bytesMin: bytesMin, bytesMax: state.memoryBytesMax)
+    }
+
+    private func load(_ reader: SnapshotReader, into state: any RestorableState) throws(PersistenceError) {
         do throws(SnapshotDamage) {
             // The namespaces before the entries that are in them.
             var stored = ByteBuffer()
             var raw = ByteBuffer()
             var inflater = Inflater()
-            try reader.load(0, stored: &stored, raw: &raw, inflater: &inflater, apply)
+            try reader.load(0, stored: &stored, raw: &raw, inflater: &inflater) { state.apply($0) }
             try forEachBlock(of: reader, from: 1) { (block, stored, raw, inflater) throws(SnapshotDamage) in
-                try reader.load(block, stored: &stored, raw: &raw, inflater: &inflater, apply)
+                // What does not fit is refused as a whole, so there is no use in reading on.
+                if state.recordsWithoutMemory > 0 { return }
+                try reader.load(block, stored: &stored, raw: &raw, inflater: &inflater) { state.apply($0) }
             }
         } catch {
             throw .snapshotsDamaged([error])
         }
+        if state.recordsWithoutMemory > 0 { throw .outOfMemory(reading: reader.name, bytesMax: state.memoryBytesMax) }
     }
 
     /// Runs `body` for every block, on as many threads as there are to be; each claims the next block.

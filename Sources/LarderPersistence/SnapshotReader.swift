@@ -40,6 +40,17 @@ package final class SnapshotReader: Sendable {
         else { throw damage(0, .notInManifest) }
     }
 
+    /// What the keys, values and metadata of all entries have together, or a little less: the namespaces are not told apart
+    /// from them here, and are taken for as many bytes as their block can have at most.
+    var bodyBytesMin: Int {
+        // Deflate makes no more than 1,032 bytes of one.
+        let namespaceBytes = index.first.map { min(Int($0.storedBytes) * 1_100, SnapshotBlockHeader.rawBytesMax) } ?? 0
+        let perEntry = UInt64(LogRecord.snapshotOverheadBytes)
+        let (overhead, overflow) = footer.entryCount.multipliedReportingOverflow(by: perEntry)
+        guard !overflow, footer.rawBytes > overhead else { return 0 }
+        return max(0, Int(clamping: footer.rawBytes - overhead) - namespaceBytes)
+    }
+
     // MARK: Blocks
 
     /// Reads a block as it is stored, and checks all of it.

@@ -12,6 +12,12 @@ package final class StoredState: PersistentState {
     package func apply(_ record: borrowing LogRecord) { store.apply(record) }
 
     package var recordsNotApplied: Int { store.recordsNotApplied }
+    package var recordsWithoutMemory: Int { store.recordsWithoutMemory }
+    package var memoryBytesMax: Int { store.memoryBytesMax }
+
+    package func memoryBytesMin(entries: Int, bodyBytes: Int) -> Int {
+        Store.memoryBytesMin(entries: entries, bodyBytes: bodyBytes)
+    }
 
     package func appendNamespaces(to buffer: inout ByteBuffer) -> Int { store.appendNamespaces(to: &buffer) }
 

@@ -8,7 +8,20 @@ extension ServerConfiguration {
     var store: StoreConfiguration {
         var store = StoreConfiguration()
         store.valueBytesMax = valueBytesMax
+        store.memoryBytesMax =
+            memoryBytesMax > 0
+            ? memoryBytesMax : MachineMemory.bytes().map(Self.memoryForEntries) ?? PageArena.bytesMax
         return store
+    }
+
+    /// What entries and tables get of a machine or container with so much memory.
+    ///
+    /// The rest is for what does not lie among the entries: staging buffers of the log (64 MiB at most), the part of the
+    /// log that a start reads (twice 64 MiB), buffers of connections, the program, and the kernel's share. 256 MiB hold that on a
+    /// small machine and an eighth does on a large one, which has more connections; a tiny one is halved.
+    static func memoryForEntries(of machineBytes: Int) -> Int {
+        let rest = min(max(machineBytes / 8, 256 << 20), machineBytes / 2)
+        return min(max(machineBytes - rest, 16 << 20), PageArena.bytesMax)
     }
 
     var persistence: PersistenceOptions {

@@ -34,6 +34,8 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var valueBytesMax = 1_048_576
     /// No server takes larger values, whatever it is set to.
     package static let valueBytesLimit = 16_777_216
+    /// How much memory entries and tables may take; 0: what the machine has, less some for everything else.
+    package var memoryBytesMax = 0
 
     // MARK: Persistence
 

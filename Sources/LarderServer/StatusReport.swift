@@ -70,6 +70,7 @@ package final class StatusReport: Sendable {
         page.gauge("larder_keys", "Entries held, expired ones that are not freed yet included.", Int64(statistics.entries))
         page.gauge("larder_entry_bytes", "Bytes of keys and values.", Int64(statistics.entryBytes))
         page.gauge("larder_memory_used_bytes", "Bytes of memory taken for entries, tables and timers.", Int64(statistics.arenaBytes))
+        page.gauge("larder_memory_max_bytes", "Bytes of memory that there are for them.", Int64(store.memoryBytesMax))
         page.counter("larder_expired_total", "Entries freed because their time was over.", Int64(statistics.expiredTotal))
         page.gauge("larder_namespaces", "Namespaces.", Int64(store.namespaces.count))
     }

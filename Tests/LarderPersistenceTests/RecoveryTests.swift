@@ -83,7 +83,19 @@ import Testing
     @Test func `a missing manifest beside our files is refused`() throws {
         let files = try twoSnapshots().files.copy()
         try files.remove("MANIFEST")
-        #expect(refusal(files) == .manifestMissing(found: "MANIFEST.prev"))
+        let refusal = refusal(files)
+        #expect(refusal == .manifestMissing(found: "MANIFEST.prev"))
+        #expect(refusal?.description.contains("make an empty file of that name") == true)
+    }
+
+    @Test func `an empty manifest beside the one before it does what the refusal of a missing one promises`() throws {
+        let rig = try twoSnapshots()
+        let files = rig.files.copy()
+        files.setContent("MANIFEST", [])
+        let (next, report) = try Rig.start(files, history: rig.history)
+        #expect(report.usedPreviousManifest)
+        #expect(report.reached == rig.history.last)
+        #expect(next.matchesHistory(report))
     }
 
     @Test func `a damaged manifest is replaced by the one before it, and both damaged is refused`() throws {

@@ -33,8 +33,14 @@ import Testing
         try withDirectory(["wal-0000000001": "", "LOCK": ""]) { output in #expect(output.verdict == .damaged) }
     }
 
-    @Test func `an empty directory has nothing to judge`() throws {
-        try withDirectory([:]) { output in #expect(output.verdict == .unreadable) }
+    @Test(arguments: [[:], ["LOCK": "pid 1\n"], ["MANIFEST.tmp": "half of o"]])
+    func `an empty directory has nothing to check, and the words say so`(_ files: [String: String]) throws {
+        try withDirectory(files) { output in
+            #expect(output.verdict == .empty)
+            #expect(output.verdict.status == 2)
+            #expect(output.text.contains("nothing to check"))
+            #expect(!output.text.contains("refused"))
+        }
     }
 
     @Test func `a directory in use could not be read`() {

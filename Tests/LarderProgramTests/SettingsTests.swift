@@ -114,6 +114,7 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
                 interval: 250ms
                 keys: bytes
                 value-bytes-max: 2MiB
+                memory-max: 3GiB
                 workers: 3
                 snapshot-every: 1h30m
                 snapshot-log-bytes: 1GiB
@@ -133,6 +134,7 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
         expected.intervalMilliseconds = 250
         expected.keyRule = LarderWire.KeyRule.bytes
         expected.valueBytesMax = 2_097_152
+        expected.memoryBytesMax = 3_221_225_472
         expected.workers = 3
         expected.snapshotEverySeconds = 5_400
         expected.snapshotLogBytes = 1_073_741_824

@@ -10,7 +10,7 @@ struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Read a data directory whole, and say whether it is sound. No server may be using it.",
-        discussion: "Exit status: 0 sound; 1 damaged; 2 could not be read.")
+        discussion: "Exit status: 0 sound; 1 damaged; 2 could not be read, or nothing is there.")
 
     @Argument(help: "The data directory.") var directory: String
     @OptionGroup var format: OutputFormat
@@ -28,12 +28,13 @@ struct CheckOutput: Printable, Equatable {
         case sound
         case damaged
         case unreadable
+        case empty
 
         var status: Int32 {
             switch self {
             case .sound: 0
             case .damaged: 1
-            case .unreadable: 2
+            case .unreadable, .empty: 2
             }
         }
     }
@@ -85,16 +86,14 @@ struct CheckOutput: Printable, Equatable {
             bytesCut = report.bytesCut
             stoppedInOrder = check.log?.endsClean ?? false
         }
-        verdict = check.isSound ? .sound : check.refusal.map(Self.verdict) ?? .damaged
+        verdict = check.isEmpty ? .empty : check.isSound ? .sound : check.refusal.map(Self.verdict) ?? .damaged
     }
 
     /// Whether a refusal speaks of damage, or only says that nobody could look.
     static func verdict(_ refusal: PersistenceError) -> Verdict {
         switch refusal {
-        // What the check says of an empty directory: there is nothing to judge.
-        case .fileMissing(file: "MANIFEST"): .unreadable
-        case .system, .locked, .directoryNotEmpty, .newerFormat, .unknownFeatures, .recordsNotApplied, .notOpen, .logFailed,
-            .cancelled:
+        case .system, .locked, .directoryNotEmpty, .newerFormat, .unknownFeatures, .recordsNotApplied, .willNotFit,
+            .outOfMemory, .notOpen, .logFailed, .cancelled:
             .unreadable
         case .manifestMissing, .manifestDamaged, .foreignFile, .fileMissing, .segmentDamaged, .logDamaged, .recordDamaged,
             .snapshotsDamaged, .logEndsBeforeSnapshot:
@@ -104,13 +103,14 @@ struct CheckOutput: Printable, Equatable {
 
     var text: String {
         var lines = ["\(directory): \(verdict.rawValue)"]
+        if verdict == .empty { lines.append("there is nothing to check: a server that starts here makes a new data directory") }
         if let refusal { lines.append("a start would be refused: \(refusal)") }
         if let olderGeneration { lines.append("the older snapshot could not stand in for the newer one: \(olderGeneration)") }
         if usedPreviousManifest { lines.append("MANIFEST is damaged; MANIFEST.prev stands in for it") }
         for snapshot in snapshots {
             lines.append("snapshot \(snapshot.number): \(snapshot.damage ?? "\(snapshot.entries) entries, whole")")
         }
-        if refusal == nil, verdict != .unreadable {
+        if refusal == nil, verdict == .sound || verdict == .damaged {
             lines.append("log: \(recordsReplayed) records, \(stoppedInOrder ? "stopped in order" : "not stopped in order")")
         }
         if bytesCut > 0 { lines.append("log: \(bytesCut) bytes at the end were under way and will be set aside") }

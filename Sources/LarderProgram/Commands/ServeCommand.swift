@@ -53,6 +53,7 @@ package struct SettingOptions: ParsableArguments {
     @Option(help: .setting("interval")) var interval: String?
     @Option(help: .setting("keys")) var keys: String?
     @Option(help: .setting("value-bytes-max")) var valueBytesMax: String?
+    @Option(help: .setting("memory-max")) var memoryMax: String?
     @Option(help: .setting("workers")) var workers: String?
     @Option(help: .setting("snapshot-every")) var snapshotEvery: String?
     @Option(help: .setting("snapshot-log-bytes")) var snapshotLogBytes: String?
@@ -71,8 +72,9 @@ package struct SettingOptions: ParsableArguments {
         let single: [(String, String?)] = [
             ("data", data), ("api-key-file", apiKeyFile), ("insecure-no-auth", insecureNoAuth ? "true" : nil),
             ("durability", durability), ("interval", interval), ("keys", keys), ("value-bytes-max", valueBytesMax),
-            ("workers", workers), ("snapshot-every", snapshotEvery), ("snapshot-log-bytes", snapshotLogBytes),
-            ("snapshot-bytes-per-second", snapshotBytesPerSecond), ("connections-max", connectionsMax),
+            ("memory-max", memoryMax), ("workers", workers), ("snapshot-every", snapshotEvery),
+            ("snapshot-log-bytes", snapshotLogBytes), ("snapshot-bytes-per-second", snapshotBytesPerSecond),
+            ("connections-max", connectionsMax),
             ("http-idle-timeout", httpIdleTimeout), ("first-request-timeout", firstRequestTimeout),
             ("request-timeout", requestTimeout), ("output-bytes-soft", outputBytesSoft), ("output-bytes-max", outputBytesMax),
         ]

@@ -74,6 +74,12 @@ package struct Setting: Sendable {
             meaning: "The largest value that a write may bring.",
             trade: "Larger values let one client hold more memory and delay others on the same connection."),
         Setting(
+            "memory-max", .bytes(\.server.memoryBytesMax, in: 67_108_864...34_359_738_368, zero: "what the machine has"),
+            meaning: "How much memory keys, values and their tables may take. By default what the machine or its container "
+                + "has, less an eighth and at least 256MiB for everything else, but no more than half.",
+            trade: "At the limit, writes that need memory are refused and everything else goes on. Data that does not fit "
+                + "is refused at the start, and stays as it is."),
+        Setting(
             "workers", .count(\.server.workers, in: 1...256, zero: "one for each processor"),
             meaning: "How many threads serve connections.",
             trade: "More than there are processors gains nothing; fewer leaves processors to other programs."),
