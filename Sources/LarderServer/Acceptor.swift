@@ -24,25 +24,27 @@ package final class Acceptor: @unchecked Sendable {
         init(_ listener: consuming Listener) { self.listener = listener }
     }
 
-    package init(server: ServerContext, addresses: [SocketAddress], workers: [Worker]) throws(ListenError) {
-        self.server = server
-        self.workers = workers
-        do throws(SystemError) {
-            poller = try Poller()
-        } catch {
-            throw ListenError(address: addresses[0], error: error)
-        }
+    /// Binds all addresses. Connections are taken by an acceptor that is given the listeners.
+    static func listen(on addresses: [SocketAddress]) throws(ListenError) -> [ListenerBox] {
         var listeners: [ListenerBox] = []
-        for (index, address) in addresses.enumerated() {
+        for address in addresses {
             do throws(SystemError) {
-                let box = ListenerBox(try Listener(address))
-                try poller.add(box.listener.descriptor, .read, token: UInt64(index))
-                listeners.append(box)
+                listeners.append(ListenerBox(try Listener(address)))
             } catch {
                 throw ListenError(address: address, error: error)
             }
         }
+        return listeners
+    }
+
+    init(server: ServerContext, listeners: [ListenerBox], workers: [Worker]) throws(SystemError) {
+        self.server = server
+        self.workers = workers
         self.listeners = listeners
+        poller = try Poller()
+        for (index, box) in listeners.enumerated() {
+            try poller.add(box.listener.descriptor, .read, token: UInt64(index))
+        }
         spare = SpareDescriptor.open()
     }
 

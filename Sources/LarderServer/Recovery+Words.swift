@@ -12,16 +12,33 @@ extension RecoveryProgress {
 
 extension RecoveryReport {
     /// One line: what was found, and what an operator should know of it.
-    package var summary: String {
+    ///
+    /// - Parameter entries: How many there are now.
+    /// - Parameter expired: How many had expired by now, and were dropped.
+    package func summary(entries: Int, expired: Int) -> String {
         if isNew { return "new data directory" }
-        var parts = ["recovered in \(elapsedMilliseconds) ms"]
-        if let snapshot { parts.append("snapshot \(snapshot) with \(entriesLoaded) entries") }
+        let milliseconds = String(elapsedMilliseconds % 1_000)
+        let seconds = "\(elapsedMilliseconds / 1_000)." + String(repeating: "0", count: 3 - milliseconds.count) + milliseconds
+        var parts = ["recovered \(entries) entries from \(bytesRead) bytes in \(seconds) s"]
+        parts.append(snapshot.map { "snapshot \($0) with \(entriesLoaded) entries" } ?? "no snapshot")
         parts.append("\(recordsReplayed) records replayed")
+        parts.append(cutFile.map { "\(bytesCut) bytes of a torn tail of \($0) cut and set aside" } ?? "0 bytes cut")
+        parts.append("\(expired) expired entries dropped")
         parts.append(wasClean ? "clean stop before" : "no clean stop before")
-        if let cutFile { parts.append("\(bytesCut) bytes of a torn tail of \(cutFile) set aside") }
         for damage in damagedSnapshots { parts.append("DAMAGED \(damage.file), an older snapshot was used") }
         if usedPreviousManifest { parts.append("DAMAGED MANIFEST, the one before it was used") }
         if clockBehindMilliseconds > 0 { parts.append("the clock is \(clockBehindMilliseconds) ms behind the log") }
         return parts.joined(separator: ", ")
+    }
+}
+
+extension PersistenceError {
+    /// What to do about it, where a setting of the server decides.
+    var advice: String {
+        switch self {
+        case .willNotFit, .outOfMemory:
+            ". Raise memory-max, or give the machine or its container more memory; the data is as it was"
+        default: ""
+        }
     }
 }

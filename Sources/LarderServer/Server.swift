@@ -28,7 +28,7 @@ package final class Server: @unchecked Sendable {
     private var threads: [Thread] = []
     private var acceptorThread: Thread?
 
-    /// Opens the data directory and the listeners; serves nothing yet.
+    /// Opens the listeners and the data directory; serves nothing yet.
     ///
     /// - Parameter announce: Gets one line for each thing that an operator wants to know.
     /// - Throws: `ServerError`, with what to do about it.
@@ -38,6 +38,13 @@ package final class Server: @unchecked Sendable {
     ) throws(ServerError) {
         if let refusal = AccessControl.refusal(of: configuration) { throw ServerError(refusal) }
         self.announce = announce
+        // Before anything is made on the disk: a port that is taken must leave no trace there.
+        let listeners: [Acceptor.ListenerBox]
+        do throws(ListenError) {
+            listeners = try Acceptor.listen(on: configuration.listen)
+        } catch {
+            throw ServerError("\(error)")
+        }
         let time = ServerTime(clock: clock)
         let buffer = LogBuffer()
         let store = Store(
@@ -68,10 +75,10 @@ package final class Server: @unchecked Sendable {
             throw ServerError("cannot make a worker: \(error)")
         }
         self.workers = workers
-        do throws(ListenError) {
-            acceptor = try Acceptor(server: context, addresses: configuration.listen, workers: workers)
+        do throws(SystemError) {
+            acceptor = try Acceptor(server: context, listeners: listeners, workers: workers)
         } catch {
-            throw ServerError("\(error)")
+            throw ServerError("cannot wait for connections: \(error)")
         }
         maintenance = Maintenance(server: context, announce: announce)
     }
@@ -100,13 +107,15 @@ package final class Server: @unchecked Sendable {
             let workers = workers
             log.open { for worker in workers { worker.logMoved() } }
             try settle(report)
+            let expired = dropExpired()
             context.phase = .ready
-            announce("ready: \(report.summary), \(context.store.statistics().entries) keys")
+            announce("ready: " + report.summary(entries: context.store.statistics().entries, expired: expired))
         } catch {
             stopThreads()
             try? durable.close()
             if let error = error as? ServerError { throw error }
-            throw ServerError("\(context.configuration.dataDirectory): \(error)")
+            let advice = (error as? PersistenceError)?.advice ?? ""
+            throw ServerError("\(context.configuration.dataDirectory): \(error)\(advice)")
         }
         do throws(SystemError) {
             let maintenance = maintenance
@@ -167,6 +176,15 @@ package final class Server: @unchecked Sendable {
         guard settings != namespace.settings || report.isNew else { return }
         let result = context.store.setNamespaceSettings(namespace, settings, now: context.time.now())
         guard result.outcome == .updated else { throw ServerError("cannot store the settings of the default namespace") }
+    }
+
+    /// Frees what fell due while nobody served.
+    ///
+    /// - Returns: How many entries.
+    private func dropExpired() -> Int {
+        let now = context.time.now()
+        while context.store.maintain(now: now, budget: Maintenance.workPerSlice).hasMore {}
+        return context.store.statistics().expiredTotal
     }
 
     private func stopThreads() {

@@ -179,6 +179,7 @@ import Testing
         #expect(refusal(["--listen", "127.0.0.1:0", "--data", data]).contains("\(server.processID)"))
         let inUse = refusal(["--listen", "127.0.0.1:\(server.port)", "--data", elsewhere + "/a"])
         #expect(inUse.contains("\(server.port)") && inUse.contains("in use"))
+        #expect(!FileManager.default.fileExists(atPath: elsewhere + "/a"), "a port in use left a directory behind")
         // A public address without a key.
         #expect(refusal(["--listen", "0.0.0.0:0", "--data", elsewhere + "/b"]).contains("api-key-file"))
         // Settings.
@@ -192,6 +193,51 @@ import Testing
 
         // The rule of the default namespace is stored; another is an error, not a change.
         #expect(refusal(["--listen", "127.0.0.1:0", "--data", data, "--keys", "bytes"]).contains("keys"))
+    }
+
+    @Test func `beyond the memory limit writes are refused, and data beyond it at the start, until there is more`() throws {
+        let server = ServerProcess(arguments: ["--durability", "never", "--memory-max", "128MiB"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let client = try BinaryClient(port: server.port)
+        let value = [UInt8](repeating: 0x61, count: 1_000_000)
+        var count = 0
+        var status = Status.created
+        while status == .created, count < 200 {
+            status = try client.put("large/\(count)", value).status
+            count += 1
+        }
+        #expect(status == .outOfMemory)
+        #expect(count > 80)
+        #expect(try client.get("large/0").value == value)
+        #expect(try client.put("large/0", [1]).status == .ok)
+        #expect(try client.call { BinaryRequest.snapshot(id: $0, into: &$1) }.status == .ok)
+        server.kill()
+
+        let data = server.directory + "/data"
+        let before = try FileManager.default.contentsOfDirectory(atPath: data).sorted()
+        let refused = ServerProcess.run(["serve", "--listen", "127.0.0.1:0", "--data", data, "--memory-max", "64MiB"])
+        #expect(refused.status != 0)
+        #expect(refused.error.contains("memory-max") && refused.error.contains("64 MiB"), "\(refused.error)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: data).sorted() == before)
+
+        try server.start()
+        let again = try BinaryClient(port: server.port)
+        #expect(try again.get("large/0").value == [1])
+        for index in 1..<(count - 1) { #expect(try again.get("large/\(index)").value == value) }
+    }
+
+    @Test func `what expired while the server was down is dropped before it is ready, and told`() throws {
+        let server = ServerProcess(arguments: ["--durability", "never"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let client = try BinaryClient(port: server.port)
+        for index in 0..<100 { #expect(try client.put("k/\(index)", [1], lifetime: .milliseconds(1)).status == .created) }
+        #expect(try client.put("stays", [1]).status == .created)
+        server.kill()
+        try server.start()
+        #expect(server.logText.contains("recovered 1 entries"), "\(server.logText)")
+        #expect(server.logText.contains("100 expired entries dropped"), "\(server.logText)")
     }
 
     @Test func `damaged and newer files are refused by name, and what was there is not touched`() throws {
