@@ -1,7 +1,8 @@
 # make run     build, and serve on 127.0.0.1:7400 with data in ./data
 # make test    build with optimisation, and run every test
 # make build   build the program: .build/release/larder
-# make bench   processor time a request beside redis-server, memcached and nginx, as far as they are installed
+# make bench-engine   measure beside Valkey, Redis, memcached and nginx, and write docs/benchmarks.md; some 15 minutes.
+#              ARGUMENTS="--only get,set" measures some and writes nothing
 #
 # Needs Swift 6.3 and make. What else is missing on Debian or Ubuntu is installed by `make setup`, which the others call.
 
@@ -10,7 +11,7 @@ RELEASE := -c release
 # Tests run the optimised code: a million keys take minutes without.
 TESTING := $(RELEASE) -Xswiftc -enable-testing --scratch-path .build-test
 
-.PHONY: run build test bench setup clean
+.PHONY: run build test bench-engine setup clean
 
 run: build
 	exec .build/release/larder serve $(ARGUMENTS)
@@ -23,9 +24,11 @@ test:
 	$(SWIFT) test $(TESTING) --disable-xctest $(if $(FILTER),--filter $(FILTER))
 
 # The servers run on processor 0, the load on processor 1.
-bench: build
+bench-engine: build
+	@./scripts/setup bench
+	$(SWIFT) build $(RELEASE) --product floor
 	$(SWIFT) build $(RELEASE) --product side-by-side
-	taskset -c 1 .build/release/side-by-side .build/release/larder $(ARGUMENTS)
+	taskset -c 1 .build/release/side-by-side .build/release/larder --report docs/benchmarks.md $(ARGUMENTS)
 
 setup:
 	@./scripts/setup

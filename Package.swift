@@ -60,10 +60,12 @@ let package = Package(
             swiftSettings: settings),
         .executableTarget(name: "larder", dependencies: ["LarderProgram"], swiftSettings: settings),
 
-        // Which server spends least on a request? `make bench` runs it beside its peers.
+        // How does it compare, and does it do what was promised? `make bench-engine` runs it beside its peers, and beside a
+        // loop in C that does nothing but answer.
         .executableTarget(
-            name: "side-by-side", dependencies: ["LarderBytes", "LarderPlatform", "LarderWire"],
+            name: "side-by-side", dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "LarderEngine"],
             path: "Benchmarks/SideBySide", swiftSettings: testSettings),
+        .executableTarget(name: "floor", path: "Benchmarks/Floor"),
 
         .testTarget(name: "LarderBytesTests", dependencies: ["LarderBytes"], swiftSettings: testSettings),
         .testTarget(name: "LarderPlatformTests", dependencies: ["LarderPlatform", "LarderBytes"], swiftSettings: testSettings),

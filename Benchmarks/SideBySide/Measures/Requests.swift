@@ -1,0 +1,93 @@
+// What a request costs: processor time of the server, over both protocols, with and without a log.
+
+extension Measure {
+    static let get = Measure(name: "get") { bench in
+        let all = bench.contenders
+        let servers = try bench.start([all.larder, all.floor, all.valkey, all.redis, all.memcached])
+        for server in servers { try bench.fill(server, bench.parameters.keys) }
+        var finding = Finding()
+
+        let single = try bench.costs(servers, .get, depth: 1)
+        finding.tables.append(single.table("GET of 100 bytes, 1 in flight on each connection"))
+        finding.rows.append(Row(
+            1, "GET 100 B, 1 in flight",
+            single.checks(all.larder, against: all.valkey, total: 0.92, user: 0.6, tie: 0.07)
+                + single.checks(all.larder, against: all.floor, total: 1.2)))
+
+        let deep = try bench.costs(servers, .get, depth: 32)
+        finding.tables.append(deep.table("GET of 100 bytes, 32 in flight"))
+        finding.rows.append(Row(
+            2, "GET 100 B, 32 in flight, binary",
+            deep.checks(all.larder, against: all.floor, total: 1.5)
+                + deep.checks(all.larder, against: all.valkey, total: 0.65, user: 0.4)))
+        return finding
+    }
+
+    static let resp = Measure(name: "resp") { bench in
+        let all = bench.contenders
+        let question = "GET 100 B, 32 in flight, RESP"
+        let servers = try bench.start([all.larderRESP, all.valkey])
+        guard let larder = servers.first, let hello = try? larder.ask("PING\r\n", until: "\r\n", secondsMax: 2), hello.hasPrefix("+PONG")
+        else { return Finding(rows: [Row(3, question, notMeasured: "Larder does not speak RESP yet")]) }
+        for server in servers { try bench.fill(server, bench.parameters.keys) }
+        let costs = try bench.costs(servers, .get, depth: 32)
+        return Finding(
+            rows: [Row(3, question, costs.checks(all.larderRESP, against: all.valkey, total: 0.8, user: 0.6))],
+            tables: [costs.table("GET of 100 bytes over RESP, 32 in flight")])
+    }
+
+    static let set = Measure(name: "set") { bench in
+        let all = bench.contenders
+        let servers = try bench.start([all.larder, all.valkey, all.redis, all.memcached])
+        for server in servers { try bench.fill(server, bench.parameters.keys) }
+        let costs = try bench.costs(servers, .set, depth: 32)
+        return Finding(
+            rows: [Row(4, "SET 100 B, 32 in flight, no log", costs.checks(all.larder, against: all.valkey, total: 0.75, user: 0.6))],
+            tables: [costs.table("SET of 100 bytes, 32 in flight, no log")])
+    }
+
+    /// What the log adds. Snapshots and rewrites are off, so that it is only the log.
+    static let log = Measure(name: "log") { bench in
+        let all = bench.contenders
+        func larder(_ durability: String) -> Contender {
+            all.larder.with("Larder, \(durability)", ["--durability", durability, "--snapshot-log-bytes", "1TiB", "--snapshot-every", "0"])
+        }
+        func valkey(_ policy: String) -> Contender {
+            all.valkey.with("Valkey, \(policy)", policy == "no log" ? [] : ["--appendonly", "yes", "--appendfsync", policy])
+        }
+        let off = larder("off"), interval = larder("interval"), always = larder("always")
+        let none = valkey("no log"), everySecond = valkey("everysec"), each = valkey("always")
+        let servers = try bench.start([off, interval, always, none, everySecond, each])
+        for server in servers { try bench.fill(server, bench.parameters.keys) }
+        let costs = try bench.costs(servers, .set, depth: 32)
+        var checks = costs.checks(interval, against: off, total: 1.4) + costs.checks(always, against: off, total: 1.6)
+        if let none = costs[none]?.median, let second = costs[everySecond]?.median, let each = costs[each]?.median {
+            checks.append(Check(text: "for comparison, Valkey's log: \(fixed(second / none, 2)) and \(fixed(each / none, 2))", isMet: true))
+        }
+        return Finding(
+            rows: [Row(5, "SET 100 B, 32 in flight, log at an interval / always", checks)],
+            tables: [
+                costs.table(
+                    "SET of 100 bytes, 32 in flight, with a log",
+                    notes: ["All time of the process counts, that of the threads that write and sync the log included."])
+            ])
+    }
+
+    static let http = Measure(name: "http") { bench in
+        let all = bench.contenders
+        let servers = try bench.start([all.larderHTTP, all.nginx])
+        for server in servers { try bench.fill(server, bench.parameters.keys) }
+        let single = try bench.costs(servers, .get, depth: 1)
+        let deep = try bench.costs(servers, .get, depth: 16)
+        return Finding(
+            rows: [
+                Row(
+                    15, "HTTP GET 100 B, keep-alive, 1 in flight / 16 pipelined",
+                    single.checks(all.larderHTTP, against: all.nginx, total: 1.05, tie: 0.07)
+                        + deep.checks(all.larderHTTP, against: all.nginx, total: 0.35))
+            ],
+            tables: [
+                single.table("GET of 100 bytes over HTTP, 1 in flight"), deep.table("GET of 100 bytes over HTTP, 16 pipelined"),
+            ])
+    }
+}
