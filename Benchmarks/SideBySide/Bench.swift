@@ -115,9 +115,9 @@ final class Bench {
     }
 
     /// One round that does not count, then the rounds, all servers in turn in each.
-    func costs(_ servers: [Server], _ operation: Load.Operation, depth: Int) throws -> [Cost] {
+    func costs(_ servers: [Server], _ operation: Load.Operation, depth: Int, rounds: Int? = nil) throws -> [Cost] {
         var samples = [[Sample]](repeating: [], count: servers.count)
-        for round in 0...parameters.rounds {
+        for round in 0...(rounds ?? parameters.rounds) {
             for (index, server) in servers.enumerated() {
                 let sample = try measure(server, operation, depth: depth, seed: UInt64(round))
                 if round > 0 { samples[index].append(sample) }

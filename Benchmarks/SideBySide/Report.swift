@@ -17,7 +17,8 @@ struct Check {
     }
 
     static func atMost(_ what: String, _ value: Double, _ limit: Double, unit: String, digits: Int = 1) -> Check {
-        Check(text: "\(what)\(fixed(value, digits))\(unit) (<= \(fixed(limit, limit < 1 ? 2 : 0))\(unit))", isMet: value <= limit)
+        let shown = limit == limit.rounded() ? fixed(limit, 0) : fixed(limit, max(digits, 1))
+        return Check(text: "\(what)\(fixed(value, digits))\(unit) (<= \(shown)\(unit))", isMet: value <= limit)
     }
 
     static func atLeast(_ what: String, _ value: Double, _ limit: Double, unit: String, digits: Int = 2) -> Check {

@@ -96,6 +96,13 @@ final class Server {
         return result
     }
 
+    var hasChildren: Bool { !children.isEmpty }
+
+    /// What children do not share any more with those whom they were forked from.
+    var privateBytesOfChildren: Int {
+        children.reduce(0) { $0 + kibibytes("/proc/\($1)/smaps_rollup", "Private_Dirty:") * 1_024 }
+    }
+
     private var children: [pid_t] {
         readText("/proc/\(process)/task/\(process)/children").split(separator: " ").compactMap { pid_t($0) }
     }
@@ -137,22 +144,8 @@ final class Server {
         return figures
     }
 
-    /// Sends some text and returns what comes back, until it ends in `end` or, without one, until the server closes.
     func ask(_ question: String, until end: String?, secondsMax: Double = 60) throws -> String {
-        let connection = try BlockingConnection(host: "127.0.0.1", port: port, timeoutMilliseconds: Int64(secondsMax * 1_000))
-        try connection.send(Array(question.utf8).span.bytes)
-        var answer = ByteBuffer()
-        while true {
-            do throws(ConnectionError) {
-                try connection.receive(into: &answer)
-            } catch {
-                guard error == .closed, end == nil else { throw error }
-                break
-            }
-            if let end, String(utf8: answer.bytes).hasSuffix(end) { break }
-        }
-        let text = String(utf8: answer.bytes)
-        return end == "\r\n" ? String(text.dropLast(1)) : text
+        try side_by_side.ask(question, port: port, until: end, secondsMax: secondsMax)
     }
 
     /// Waits until Larder has read its data.
@@ -169,3 +162,20 @@ final class Server {
     }
 }
 
+/// Sends some text and returns what comes back, until it ends in `end` or, without one, until the server closes.
+func ask(_ question: String, port: UInt16, until end: String?, secondsMax: Double = 60) throws -> String {
+    let connection = try BlockingConnection(host: "127.0.0.1", port: port, timeoutMilliseconds: Int64(secondsMax * 1_000))
+    try connection.send(Array(question.utf8).span.bytes)
+    var answer = ByteBuffer()
+    while true {
+        do throws(ConnectionError) {
+            try connection.receive(into: &answer)
+        } catch {
+            guard error == .closed, end == nil else { throw error }
+            break
+        }
+        if let end, String(utf8: answer.bytes).hasSuffix(end) { break }
+    }
+    let text = String(utf8: answer.bytes)
+    return end == "\r\n" ? String(text.dropLast(1)) : text
+}

@@ -59,6 +59,7 @@ var report = Report(head: bench.head)
 say(report.head)
 var failures = 0
 for measure in Measure.all where only.isEmpty || only.contains(measure.name) {
+    let began = monotonicSeconds()
     do {
         let finding = try measure.run(bench)
         for table in finding.tables { say(table.markdown) }
@@ -68,6 +69,7 @@ for measure in Measure.all where only.isEmpty || only.contains(measure.name) {
         failures += 1
         say("\(measure.name) could not be measured: \(error)")
     }
+    say("(\(measure.name): \(fixed(monotonicSeconds() - began, 1)) s)\n")
 }
 say("\n" + report.summary)
 if let reportPath, failures == 0, only.isEmpty, !isQuick {

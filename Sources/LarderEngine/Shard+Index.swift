@@ -65,6 +65,9 @@ extension Shard {
         return listed.isComplete ? .ready : .building
     }
 
+    /// Whether there is something to put in order first.
+    func lacksIndex(_ namespace: Namespace) -> Bool { !(indexes[namespace.slot]?.isComplete ?? false) }
+
     private static var workPerBucket: Int { 8 }
 
     /// Discards indexes that nobody has read since `time`, and gives some of the memory of discarded ones back.

@@ -96,7 +96,11 @@ extension Store {
         while true {
             var slice = min(work, Self.entriesPerHold)
             work -= slice
-            let readiness = hold(index) { shard in shard.prepareIndex(namespace, now: now, work: &slice) }
+            let readiness = hold(index) { shard in
+                // Once the order is there, every page asks every shard.
+                guard shard.lacksIndex(namespace) else { return shard.prepareIndex(namespace, now: now, work: &slice) }
+                return holdTimes.measure(.listing) { shard.prepareIndex(namespace, now: now, work: &slice) }
+            }
             work += slice
             if readiness != .building || work <= 0 { return readiness }
         }

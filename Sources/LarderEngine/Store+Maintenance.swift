@@ -53,10 +53,18 @@ extension Store {
     private func maintain(shard index: Int, _ now: Milliseconds, _ work: inout Int) -> (hasMore: Bool, nextDue: Milliseconds?) {
         let flushes = flushes.load(ordering: .acquiring)
         return hold(index) { shard in
-            let isTidy = !shard.tidyIndexes(idleSince: now - Self.indexIdleMax, leavesMax: Self.leavesPerSlice)
-            let rest = shard.maintain(now, flushes, namespaces, Self.bucketsPerSlice, &work)
-            return (rest.hasMore || !isTidy, rest.nextDue)
+            // Most shards have nothing to do most of the time, and looking at a clock would be most of that.
+            guard shard.hasUpkeep(now, flushes) else { return maintain(&shard, now, flushes, &work) }
+            return holdTimes.measure(.upkeep) { maintain(&shard, now, flushes, &work) }
         }
+    }
+
+    private func maintain(
+        _ shard: inout Shard, _ now: Milliseconds, _ flushes: UInt64, _ work: inout Int
+    ) -> (hasMore: Bool, nextDue: Milliseconds?) {
+        let isTidy = !shard.tidyIndexes(idleSince: now - Self.indexIdleMax, leavesMax: Self.leavesPerSlice)
+        let rest = shard.maintain(now, flushes, namespaces, Self.bucketsPerSlice, &work)
+        return (rest.hasMore || !isTidy, rest.nextDue)
     }
 
     private var hasDropped: Bool {
@@ -74,6 +82,11 @@ extension Store {
 }
 
 extension Shard {
+    /// Whether there is more to do than to look, as far as that is told at a glance.
+    fileprivate func hasUpkeep(_ now: Milliseconds, _ flushes: UInt64) -> Bool {
+        wheel.hasWork(at: now) || sweep.isUnderWay || sweep.swept != flushes || table.isMoving || indexes.hasDiscarded
+    }
+
     fileprivate mutating func maintain(
         _ now: Milliseconds, _ flushes: UInt64, _ namespaces: NamespaceTable, _ buckets: Int, _ work: inout Int
     ) -> (hasMore: Bool, nextDue: Milliseconds?) {

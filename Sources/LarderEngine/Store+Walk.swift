@@ -5,6 +5,7 @@
 // for the next start to see.
 
 import LarderBytes
+import LarderPlatform
 
 /// How far a walk has come.
 package struct WalkCursor: Sendable {
@@ -34,7 +35,7 @@ extension Store {
         var budget = WalkBudget(entries: entriesMax, bytesEnd: buffer.count + bytesMax, buckets: Self.bucketsPerHold)
         let before = budget.entries
         let isShardDone = hold(cursor.shard) { shard in
-            shard.walk(&cursor, &budget, namespaces, into: &buffer)
+            holdTimes.measure(.walk) { shard.walk(&cursor, &budget, namespaces, into: &buffer) }
         }
         if isShardDone {
             cursor.shard += 1

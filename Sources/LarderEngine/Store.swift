@@ -32,6 +32,8 @@ import Synchronization
     let withoutMemory = Atomic<Int>(0)
     /// The flushes that had been seen when recovery last swept for memory; held while it sweeps.
     let sweptForMemory = Mutex<UInt64>(0)
+    /// How long chores have held a shard.
+    package let holdTimes = HoldTimes()
     /// The shard that maintenance goes on with.
     let maintained = Atomic<Int>(0)
 

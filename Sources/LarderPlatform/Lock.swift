@@ -36,7 +36,12 @@ package struct Lock: ~Copyable, Sendable {
     /// How often to look before sleeping: about a microsecond. More would burn the time of a holder who was preempted.
     private static var spinsMax: Int { 100 }
 
+    /// How often any lock of the process was found held by one who wanted it.
+    package static var waits: Int { waitCount.load(ordering: .relaxed) }
+    private static let waitCount = Atomic<Int>(0)
+
     @inline(never) @usableFromInline borrowing func lockSlowly() {
+        Self.waitCount.wrappingAdd(1, ordering: .relaxed)
         for _ in 0..<Self.spinsMax {
             if word.load(ordering: .relaxed) == 0, tryLock() { return }
             larder_pause()

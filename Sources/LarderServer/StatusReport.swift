@@ -72,6 +72,11 @@ package final class StatusReport: Sendable {
         page.gauge("larder_memory_used_bytes", "Bytes of memory taken for entries, tables and timers.", Int64(statistics.arenaBytes))
         page.gauge("larder_memory_max_bytes", "Bytes of memory that there are for them.", Int64(store.memoryBytesMax))
         page.counter("larder_expired_total", "Entries freed because their time was over.", Int64(statistics.expiredTotal))
+        // Processor time of the holder: how long a request may have to wait for a shard that a chore has.
+        page.gauge("larder_longest_hold_upkeep_nanoseconds", "Longest hold of a shard by expiry and sweeping.", store.holdTimes.longest(.upkeep))
+        page.gauge("larder_longest_hold_walk_nanoseconds", "Longest hold of a shard by a snapshot.", store.holdTimes.longest(.walk))
+        page.gauge("larder_longest_hold_listing_nanoseconds", "Longest hold of a shard by ordering keys.", store.holdTimes.longest(.listing))
+        page.counter("larder_lock_waits_total", "Times that a lock was found held.", Int64(Lock.waits))
         page.gauge("larder_namespaces", "Namespaces.", Int64(store.namespaces.count))
     }
 

@@ -87,6 +87,29 @@ import Testing
         #expect(left >= 20_000 - 2_000, "erased \(20_000 - left)")
     }
 
+    @Test func `the longest hold is known for each chore that held a shard, and only for those`() {
+        let bench = StoreBench(shards: 4)
+        fill(bench, 5_000) { _ in .milliseconds(1_000) }
+        bench.settle()
+        let times = { Chore.allCases.map { bench.store.holdTimes.longest($0) > 0 } }
+        // Tables grow with the entries, and that goes on until they have moved.
+        #expect(times()[1...] == [false, false])
+        var cursor = WalkCursor()
+        var buffer = ByteBuffer()
+        _ = bench.store.walk(&cursor, into: &buffer)
+        #expect(times()[1...] == [true, false])
+        var work = 100
+        _ = bench.store.prepareListing(bench.default, now: bench.now, work: &work)
+        #expect(times()[1...] == [true, true])
+        bench.now += 1_010
+        bench.settle()
+        #expect(times() == [true, true, true])
+        // A round that finds nothing to do takes no time off.
+        let upkeep = bench.store.holdTimes.longest(.upkeep)
+        bench.settle()
+        #expect(bench.store.holdTimes.longest(.upkeep) == upkeep)
+    }
+
     @Test func `maintenance says when something falls due next`() throws {
         let bench = StoreBench(shards: 4)
         bench.settle()

@@ -26,6 +26,36 @@ private final class Counter: @unchecked Sendable {
         #expect(counter.value == 400_000)
     }
 
+    @Test func `counts those who find it held`() {
+        let counter = Counter()
+        let before = Lock.waits
+        counter.lock.lock()
+        let waiter = try! Thread(name: "waiter") {
+            counter.lock.lock()
+            counter.lock.unlock()
+        }
+        while Lock.waits == before {}
+        counter.lock.unlock()
+        waiter.join()
+        #expect(Lock.waits > before)
+    }
+
+    @Test func `the longest hold of a chore is its holder's processor time`() {
+        let times = HoldTimes()
+        #expect(Chore.allCases.allSatisfy { times.longest($0) == 0 })
+        times.measure(.walk) {
+            let end = Thread.nanoseconds() + 200_000
+            while Thread.nanoseconds() < end {}
+        }
+        let longest = times.longest(.walk)
+        #expect(longest >= 200_000)
+        // Shorter ones do not count, nor does time in which the holder did nothing.
+        times.measure(.walk) {}
+        #expect(times.longest(.walk) == longest)
+        times.measure(.upkeep) { Thread.sleep(milliseconds: 2) }
+        #expect(times.longest(.upkeep) < 2_000_000)
+    }
+
     @Test func `wakes threads that went to sleep`() {
         let counter = Counter()
         onThreads(4) { _ in

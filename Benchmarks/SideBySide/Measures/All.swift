@@ -1,7 +1,7 @@
 // The table of measures, in the order in which they run.
 
 extension Measure {
-    static let all: [Measure] = [get, resp, set, log, memory, expiry, http]
+    static let all: [Measure] = [get, resp, set, log, latency, stalls, memory, expiry, holds, snapshot, engine, http, listing]
 }
 
 extension Bench {

@@ -1,0 +1,128 @@
+// Listing a large namespace: the first page, later ones, and those who want something else meanwhile. And what chores hold.
+
+import Glibc
+import LarderBytes
+import LarderPlatform
+import LarderWire
+
+extension Measure {
+    static let listing = Measure(name: "listing") { bench in
+        let larder = bench.contenders.larder
+        let keys = bench.parameters.listedKeys
+        let server = try Server(larder)
+        defer { server.stop() }
+        try bench.fill(server, keys, EntryForm(valueBytes: 32))
+        let before = try server.metrics()["larder_memory_used_bytes"] ?? 0
+        let done = Flag()
+        let port = server.port
+        let pages = Pages()
+        let load = try Load(server, connections: 10, depth: 1)
+        let quiet = try load.runOpen(rate: 2_000, keys: keys, seed: 1) { $0 < bench.parameters.seconds }.sorted()
+        let thread = try Thread(name: "listing") {
+            try? list(port: port, count: 21, into: pages)
+            done.set()
+        }
+        let stalls = try load.runOpen(rate: 2_000, keys: keys, seed: 1) { !done.isSet && $0 < 60 }.sorted()
+        thread.join()
+        let all = pages.milliseconds
+        guard all.count == min(21, (keys + 999) / 1_000) else { throw BenchError("\(all.count) pages were listed") }
+        let indexed = (try server.metrics()["larder_memory_used_bytes"] ?? 0) - before
+        let worst = Double(stalls.last ?? 0) / 1e6
+        let later = Array(all.dropFirst())
+        return Finding(
+            rows: [
+                Row(
+                    17, "list of a namespace of \(grouped(keys)) keys, 1,000 a page",
+                    [
+                        .atMost("first page, cold, ", all[0], 150, unit: " ms"), .atMost("longest stall of a GET ", worst, 1, unit: " ms", digits: 2),
+                        .atMost("later pages ", later.median, 2, unit: " ms", digits: 2),
+                    ])
+            ],
+            tables: [
+                Table(
+                    title: "Listing \(grouped(keys)) keys, 1,000 a page, one worker",
+                    head: ["", "ms"],
+                    lines: [
+                        ["first page, which puts the keys in order", fixed(all[0], 1)], ["later pages, median", fixed(later.median, 2)],
+                        ["later pages, longest", fixed(later.max() ?? .nan, 2)],
+                        ["GET at 2,000 a second meanwhile, longest", fixed(worst, 2)],
+                        ["the same before, longest", fixed(Double(quiet.last ?? 0) / 1e6, 2)],
+                    ],
+                    notes: [
+                        """
+                        The order took \(fixed(indexed / Double(keys), 1)) bytes a key; a namespace that is never listed has none.
+                        """
+                    ])
+            ])
+    }
+
+    private final class Pages: @unchecked Sendable {
+        // Unchecked: read when the thread that writes has ended.
+        var milliseconds: [Double] = []
+    }
+
+    private static func list(port: UInt16, count: Int, into pages: Pages) throws {
+        let connection = try BlockingConnection(host: "127.0.0.1", port: port, timeoutMilliseconds: 60_000)
+        var request = ByteBuffer()
+        var answer = ByteBuffer()
+        func reply() throws -> Int {
+            while true {
+                if let length = try Dialect.larder.replyLength(answer.bytes, 0), length <= answer.count { return length }
+                try connection.receive(into: &answer)
+            }
+        }
+        BinaryRequest.hello(id: 1, into: &request)
+        try connection.send(request.bytes)
+        answer.consume(try reply())
+        var cursor: [UInt8] = []
+        for _ in 0..<count {
+            request.removeAll()
+            BinaryRequest.list(cursor: cursor.span.bytes, limit: 1_000, id: 2, into: &request)
+            let began = monotonicNanoseconds()
+            try connection.send(request.bytes)
+            let length = try reply()
+            pages.milliseconds.append(Double(monotonicNanoseconds() - began) / 1e6)
+            var frame = BinaryReplyFrame()
+            frame.payload = ByteRange(start: 12, count: length - 12)
+            var page = try BinaryListPage(frame, withValues: false, in: answer)
+            // The cursor stands behind the keys.
+            while try page.next(in: answer) != nil {}
+            cursor = (0..<page.cursor.count).map { answer.bytes.byte(at: page.cursor.start + $0) }
+            answer.consume(length)
+            if cursor.isEmpty { return }
+        }
+    }
+
+    /// What the other measures did to the locks: every chore once, then the server's own figures.
+    static let holds = Measure(name: "holds") { bench in
+        let keys = bench.parameters.dueKeys
+        let server = try Server(bench.contenders.larder, on: .all)
+        defer { server.stop() }
+        let load = try Load(server, connections: 4, depth: 64)
+        let began = monotonicSeconds()
+        try load.fill(0..<keys, EntryForm(valueBytes: 100))
+        let moment = wallMilliseconds() + 500 + Int64((monotonicSeconds() - began) * 2_000)
+        try load.fill(keys..<(2 * keys), EntryForm(valueBytes: 100, lifetime: .until(moment)))
+        try askForSnapshot(port: server.port)
+        let pages = Pages()
+        try list(port: server.port, count: 3, into: pages)
+        let end = monotonicSeconds() + 60
+        while monotonicSeconds() < end, try server.keyCount() > keys { usleep(20_000) }
+        let figures = try server.metrics()
+        let chores = [("upkeep", "expiry, sweeping, tables on the move"), ("walk", "snapshot"), ("listing", "keys put in order")]
+        let times = chores.map { (figures["larder_longest_hold_\($0.0)_nanoseconds"] ?? .nan) / 1e6 }
+        return Finding(
+            rows: [Row(11, "longest hold of a shard by a chore, its own processor time", zip(["upkeep ", "snapshot ", "listing "], times).map { .atMost($0, $1, 0.3, unit: " ms", digits: 3) })],
+            tables: [
+                Table(
+                    title: "Longest hold of a shard, ms of the holder's processor time",
+                    head: ["chore", "ms"], lines: zip(chores, times).map { [$0.1, fixed($1, 3)] },
+                    notes: [
+                        """
+                        \(grouped(2 * keys)) keys of 16 + 100 bytes, half of them due at one moment, a snapshot, a listing. Interrupts that the kernel \
+                        charges to the thread are in it.
+                        """
+                    ])
+            ])
+    }
+}
