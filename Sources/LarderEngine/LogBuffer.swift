@@ -42,12 +42,15 @@ package struct LogBatch: Equatable, Sendable {
     package let lastLSN: LSN
     /// When the oldest record was staged, by the clock of who staged it.
     package let oldestMilliseconds: Milliseconds
+    /// Whether the medium is to have it within the interval. Not when every record is of a namespace with `never`.
+    package let owesSync: Bool
 
-    package init(recordCount: Int, firstLSN: LSN, lastLSN: LSN, oldestMilliseconds: Milliseconds) {
+    package init(recordCount: Int, firstLSN: LSN, lastLSN: LSN, oldestMilliseconds: Milliseconds, owesSync: Bool = true) {
         self.recordCount = recordCount
         self.firstLSN = firstLSN
         self.lastLSN = lastLSN
         self.oldestMilliseconds = oldestMilliseconds
+        self.owesSync = owesSync
     }
 }
 
@@ -60,6 +63,7 @@ package struct LogBatch: Equatable, Sendable {
     private var firstLSN = LSN.zero
     private var lastRecordLSN = LSN.zero
     private var oldestMilliseconds: Milliseconds = 0
+    private var owesSync = false
     private var isRefusing = false
     private let lastLSN = Atomic<UInt64>(0)
     private let ceilingWord = Atomic<UInt64>(.max)
@@ -88,7 +92,7 @@ package struct LogBatch: Equatable, Sendable {
         lock.lock()
         defer { lock.unlock() }
         if let refusal = refusal(namespace, flushLSN) { return refusal }
-        return stage(record, body, now)
+        return stage(record, body, now, owesSync: namespace.settings.durability != .never)
     }
 
     /// Gives an LSN to a write that is not logged.
@@ -108,7 +112,7 @@ package struct LogBatch: Equatable, Sendable {
         let body = record.bodyChecksum
         lock.lock()
         defer { lock.unlock() }
-        let answer = stage(record, body, now)
+        let answer = stage(record, body, now, owesSync: true)
         if answer.outcome == .appended { publish(answer.lsn) }
         return answer
     }
@@ -118,7 +122,9 @@ package struct LogBatch: Equatable, Sendable {
         return LogAnswer(namespace.state == .deleting ? .namespaceGone : .flushed)
     }
 
-    private func stage(_ record: borrowing LogRecord, _ body: Checksum, _ now: Milliseconds) -> LogAnswer {
+    private func stage(
+        _ record: borrowing LogRecord, _ body: Checksum, _ now: Milliseconds, owesSync: Bool
+    ) -> LogAnswer {
         if isRefusing { return LogAnswer(.refused) }
         guard staged.count < bytesMax, let lsn = nextLSN(now) else { return LogAnswer(.backlog) }
         record.append(to: &staged, lsn: lsn, bodyChecksum: body)
@@ -126,6 +132,7 @@ package struct LogBatch: Equatable, Sendable {
             firstLSN = lsn
             oldestMilliseconds = now
         }
+        if owesSync { self.owesSync = true }
         recordCount += 1
         lastRecordLSN = lsn
         lastLSN.store(lsn.rawValue, ordering: .releasing)
@@ -179,10 +186,12 @@ package struct LogBatch: Equatable, Sendable {
         swap(&staged, &empty)
         defer {
             recordCount = 0
+            owesSync = false
             stagedBytes.store(0, ordering: .releasing)
         }
         return LogBatch(
-            recordCount: recordCount, firstLSN: firstLSN, lastLSN: lastRecordLSN, oldestMilliseconds: oldestMilliseconds)
+            recordCount: recordCount, firstLSN: firstLSN, lastLSN: lastRecordLSN, oldestMilliseconds: oldestMilliseconds,
+            owesSync: owesSync)
     }
 
     /// From now on records are refused; LSNs for writes that are not logged are still given.

@@ -62,7 +62,7 @@ package protocol LogBackend: AnyObject, Sendable {
     var condition: LogCondition { get }
     /// What a restart without a snapshot would have to read of this life's records, about; decides when a snapshot is due.
     var bytesWritten: Int { get }
-    /// How old the oldest byte is that is not known to be on the medium; 0 when there is none. May lock.
+    /// How old the oldest byte is that the medium should have and is not known to have; 0 when there is none. May lock.
     var unsyncedMilliseconds: Milliseconds { get }
 
     /// `observer` is called after a position advanced or the state changed, by whichever thread did that.

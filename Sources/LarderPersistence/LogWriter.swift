@@ -59,6 +59,9 @@ struct LogWriter: ~Copyable {
         return batch != nil
     }
 
+    /// Whether the frame that is being written is to be synced within the interval.
+    var owesSync: Bool { batch?.owesSync ?? true }
+
     /// Whether anything is to be written before a new frame can begin.
     var isBusy: Bool { frame != nil || batch != nil }
 

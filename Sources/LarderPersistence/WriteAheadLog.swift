@@ -37,8 +37,10 @@ package final class WriteAheadLog: LogBackend {
     /// What the write lock covers.
     private struct Writing: ~Copyable {
         var writer: LogWriter
-        /// When the oldest byte was written that no sync has covered or begun to cover; elapsed nanoseconds.
+        /// When the oldest byte was written that is to be synced within the interval, and that no sync has covered or begun to
+        /// cover; elapsed nanoseconds. Records of namespaces with `never` are left to the kernel.
         var unsyncedSince: Int64?
+        /// All bytes that no sync has covered or begun to cover.
         var unsyncedBytes = 0
         /// The same for bytes that a sync is covering now.
         var syncingSince: Int64?
@@ -159,6 +161,7 @@ package final class WriteAheadLog: LogBackend {
 
     private func push(_ state: inout Writing) -> Bool {
         let bytes: Int
+        let owesSync = state.writer.owesSync
         do {
             bytes = try state.writer.push()
         } catch {
@@ -170,7 +173,7 @@ package final class WriteAheadLog: LogBackend {
         let now = clock.elapsed()
         state.lastWrite = now
         state.unsyncedBytes += bytes
-        if state.unsyncedSince == nil {
+        if owesSync, state.unsyncedSince == nil {
             state.unsyncedSince = now
             // So that the log's thread begins to count the interval.
             parker.wake()
@@ -246,9 +249,9 @@ package final class WriteAheadLog: LogBackend {
 
     /// After idleness: a frame that carries the watermark, or the time.
     private func writeIdleFrame(_ state: inout Writing) {
-        guard self.state == .ok, !state.writer.isBusy, state.writer.reached == durableLSN else { return }
+        guard self.state == .ok, !state.writer.isBusy, state.unsyncedSince == nil else { return }
         let idle = (clock.elapsed() - state.lastWrite) / Self.nanoseconds
-        let isUnsealed = state.writer.watermark < durableLSN && state.unsyncedSince == nil
+        let isUnsealed = state.writer.watermark < durableLSN && state.unsyncedBytes == 0
         if isUnsealed && idle >= options.sealMilliseconds {
             writeEmptyFrame(.seal, &state)
         } else if idle >= options.heartbeatMilliseconds {
@@ -269,16 +272,20 @@ package final class WriteAheadLog: LogBackend {
         // What to sync, or in how many nanoseconds something will be due.
         let task = writing.withLock { state -> (file: (any File)?, mark: LSN, segment: UInt32, due: Int64) in
             let segment = state.writer.segment
-            guard self.state != .failed, let since = state.unsyncedSince else {
-                let isUnsealed = state.writer.watermark < state.writer.reached
+            let due: Int64
+            if let since = state.unsyncedSince {
+                due = since + options.intervalMilliseconds * Self.nanoseconds - now
+            } else {
+                let isUnsealed = state.writer.watermark < state.writer.reached && state.unsyncedBytes == 0
                 let limit = isUnsealed ? options.sealMilliseconds : options.heartbeatMilliseconds
-                return (nil, .zero, segment, max(limit * Self.nanoseconds - (now - state.lastWrite), 0))
+                due = max(limit * Self.nanoseconds - (now - state.lastWrite), 0)
             }
-            let due = since + options.intervalMilliseconds * Self.nanoseconds - now
-            let isDue = isForced || state.wantsSync || due <= 0 || state.unsyncedBytes > options.unsyncedBytesMax / 2
-            guard isDue else { return (nil, .zero, segment, due) }
+            let isDue =
+                isForced || state.wantsSync || state.unsyncedBytes > options.unsyncedBytesMax / 2
+                || (state.unsyncedSince != nil && due <= 0)
+            guard isDue, state.unsyncedBytes > 0, self.state != .failed else { return (nil, .zero, segment, due) }
             state.wantsSync = false
-            state.syncingSince = since
+            state.syncingSince = state.unsyncedSince
             state.syncingBytes = state.unsyncedBytes
             state.unsyncedSince = nil
             state.unsyncedBytes = 0

@@ -8,13 +8,14 @@ import Testing
     private let time: Milliseconds = 1_800_000_000_000
 
     private func append(
-        _ log: LogBuffer, key: String = "k", value: [UInt8] = [], flushLSN: LSN? = nil, now: Milliseconds? = nil
+        _ log: LogBuffer, key: String = "k", value: [UInt8] = [], flushLSN: LSN? = nil, now: Milliseconds? = nil,
+        namespace: Namespace? = nil
     ) -> LogAnswer {
         let keyBytes = Array(key.utf8)
         let record = LogRecord(
             .set, namespace: 0, key: keyBytes.span.bytes, metadata: RawSpan(), value: value.span.bytes)
         return log.append(
-            record, body: record.bodyChecksum, namespace: table.default, flushLSN: flushLSN ?? table.default.flushLSN,
+            record, body: record.bodyChecksum, namespace: namespace ?? table.default, flushLSN: flushLSN ?? table.default.flushLSN,
             now: now ?? time)
     }
 
@@ -112,6 +113,23 @@ import Testing
         taken.removeAll()
         let batch = log.take(into: &taken)
         #expect(batch == LogBatch(recordCount: 1, firstLSN: second, lastLSN: second, oldestMilliseconds: time + 5))
+    }
+
+    @Test func `a batch owes a sync unless every record in it is of a namespace with never`() {
+        let careless = NamespaceTable(settings: NamespaceSettings(durability: .never), created: 0).default
+        let log = LogBuffer()
+        var taken = ByteBuffer()
+        _ = append(log, namespace: careless)
+        _ = append(log, namespace: careless)
+        #expect(log.take(into: &taken)?.owesSync == false)
+        taken.removeAll()
+        _ = append(log, namespace: careless)
+        _ = append(log)
+        _ = append(log, namespace: careless)
+        #expect(log.take(into: &taken)?.owesSync == true)
+        taken.removeAll()
+        _ = append(log, namespace: careless)
+        #expect(log.take(into: &taken)?.owesSync == false)
     }
 
     @Test func `a full buffer is a backlog until it is taken`() {

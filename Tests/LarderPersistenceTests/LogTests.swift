@@ -7,6 +7,11 @@ import Synchronization
 import Testing
 
 @Suite("Write-ahead log") struct LogTests {
+    private final class Counter: Sendable {
+        let calls = Atomic<Int>(0)
+        var total: Int { calls.load(ordering: .relaxed) }
+    }
+
     @Test func `what was synced is there after a power cut`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         rig.set("a", "1")
@@ -43,6 +48,65 @@ import Testing
         rig.clock.advance(milliseconds: 1)
         _ = rig.log.step()
         #expect(rig.log.durableLSN == last)
+    }
+
+    /// Counts the syncs from here on.
+    private func countSyncs(_ files: MemoryFileSystem) -> Counter {
+        let counter = Counter()
+        files.setFault { occurrence in
+            if occurrence.call == .sync, occurrence.name.hasPrefix("wal-") { counter.calls.wrappingAdd(1, ordering: .relaxed) }
+            return nil
+        }
+        return counter
+    }
+
+    @Test func `the interval syncs nothing while all that was written is of namespaces with never`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.idle(milliseconds: 60)
+        let syncs = countSyncs(rig.files)
+        let last = rig.set("a", "1", in: rig.careless)
+        rig.log.writeIfIdle()
+        #expect(rig.log.writtenLSN == last)
+        #expect(rig.log.intervalLSN == last)
+        for _ in 0..<20 {
+            rig.clock.advance(milliseconds: 1_000)
+            // Nor does the thread spin meanwhile.
+            #expect(rig.log.step() > 100_000_000)
+        }
+        #expect(syncs.total == 0)
+        #expect(rig.log.unsyncedMilliseconds == 0)
+        // The frame that says the time every minute is synced, and all before it.
+        rig.idle(milliseconds: 60_000)
+        #expect(rig.log.durableLSN == last)
+    }
+
+    @Test func `a write that wants the medium takes those before it along`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1", in: rig.careless)
+        rig.log.writeIfIdle()
+        rig.clock.advance(milliseconds: 5_000)
+        let last = rig.set("b", "2")
+        rig.set("c", "3", in: rig.careless)
+        rig.log.writeIfIdle()
+        #expect(rig.log.step() == 100_000_000)
+        #expect(rig.log.unsyncedMilliseconds == 0)
+        rig.clock.advance(milliseconds: 100)
+        _ = rig.log.step()
+        #expect(rig.log.durableLSN >= (try #require(last)))
+        #expect(rig.log.durableLSN == rig.log.writtenLSN)
+    }
+
+    @Test func `a stop and a snapshot sync what the interval left to the kernel`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let first = rig.set("a", "1", in: rig.careless)
+        rig.log.writeIfIdle()
+        try rig.store.snapshotNow()
+        #expect(try rig.log.durableLSN >= #require(first))
+        let last = rig.set("b", "2", in: rig.careless)
+        try rig.store.close()
+        let (next, report) = try Rig.start(rig.files.afterPowerCut(seed: 5), history: rig.history)
+        #expect(report.reached == last)
+        #expect(next.matchesHistory(report))
     }
 
     @Test func `interval replies wait for the medium once the oldest unsynced byte is older than the bound`() throws {
@@ -204,9 +268,6 @@ import Testing
     }
 
     @Test func `the observer hears of an advance and of a failure`() throws {
-        final class Counter: Sendable {
-            let calls = Atomic<Int>(0)
-        }
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let counter = Counter()
         rig.log.setObserver { counter.calls.wrappingAdd(1, ordering: .relaxed) }

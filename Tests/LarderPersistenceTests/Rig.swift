@@ -38,6 +38,8 @@ final class Rig: Sendable {
     let buffer = LogBuffer(bytesMax: 1 << 20)
     let store: DurableStore
     let namespace = NamespaceTable().default
+    /// One whose records are left to the kernel.
+    let careless = NamespaceTable(settings: NamespaceSettings(durability: .never), created: 0).default
 
     static func options(segmentBytes: Int = 64 << 10, seed: UInt64 = 1) -> PersistenceOptions {
         var options = PersistenceOptions()
@@ -74,20 +76,20 @@ final class Rig: Sendable {
 
     /// Stages a write and applies it; nil when the log takes none.
     @discardableResult
-    func write(_ change: ModelChange) -> LSN? {
+    func write(_ change: ModelChange, in namespace: Namespace? = nil) -> LSN? {
         let answer: LogAnswer
         switch change {
         case .set(let key, let value, let deadline):
-            answer = append(LogRecord(
+            answer = append(namespace, LogRecord(
                 .set, namespace: 0, deadline: deadline, key: key.utf8.span.bytes, metadata: RawSpan(), value: value.span.bytes))
         case .remove(let key):
-            answer = append(LogRecord(
+            answer = append(namespace, LogRecord(
                 .remove, namespace: 0, key: key.utf8.span.bytes, metadata: RawSpan(), value: RawSpan()))
         case .deadline(let key, let deadline):
-            answer = append(LogRecord(
+            answer = append(namespace, LogRecord(
                 .deadline, namespace: 0, deadline: deadline, key: key.utf8.span.bytes, metadata: RawSpan(), value: RawSpan()))
         case .flush:
-            answer = append(LogRecord(
+            answer = append(namespace, LogRecord(
                 .namespaceFlush, namespace: 0, key: RawSpan(), metadata: RawSpan(), value: RawSpan()))
         }
         guard answer.outcome == .appended else { return nil }
@@ -96,13 +98,14 @@ final class Rig: Sendable {
         return answer.lsn
     }
 
-    private func append(_ record: borrowing LogRecord) -> LogAnswer {
-        buffer.append(record, body: record.bodyChecksum, namespace: namespace, flushLSN: .zero, now: clock.wall())
+    private func append(_ namespace: Namespace?, _ record: borrowing LogRecord) -> LogAnswer {
+        buffer.append(
+            record, body: record.bodyChecksum, namespace: namespace ?? self.namespace, flushLSN: .zero, now: clock.wall())
     }
 
     @discardableResult
-    func set(_ key: String, _ value: String, deadline: Deadline = .never) -> LSN? {
-        write(.set(key, Array(value.utf8), deadline))
+    func set(_ key: String, _ value: String, deadline: Deadline = .never, in namespace: Namespace? = nil) -> LSN? {
+        write(.set(key, Array(value.utf8), deadline), in: namespace)
     }
 
     /// Writes and syncs what is staged.
