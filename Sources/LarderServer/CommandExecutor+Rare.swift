@@ -28,6 +28,8 @@ extension CommandExecutor {
             let result = store.flushNamespace(prepared.namespace!, now: turn.now)
             answer(result, command, prepared.namespace!, &session, &output, turn, metrics)
         case .snapshot:
+            // It cannot end without the log, so there is nothing to wait for.
+            guard turn.logWorks else { return refuseWrite(command, &session, &output, turn, metrics) }
             done(.snapshot(log.requestSnapshot()), command, &session, &output, turn)
         case .ping:
             done(.nothing, command, &session, &output, turn)
@@ -138,7 +140,9 @@ extension CommandExecutor {
         _ command: Command, _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn
     ) {
         if turn.isReady {
-            text(#"{"status":"ready"}"#, .ok, "application/json", command, &session, &output, turn)
+            // Reads go on without the log, so whoever asks where to send requests is not sent away.
+            let status = turn.logWorks ? "ready" : "read-only"
+            text(#"{"status":"\#(status)"}"#, .ok, "application/json", command, &session, &output, turn)
         } else {
             let text = #"{"status":"loading","percent":\#(recovery.percent)}"#
             self.text(text, .loading, "application/json", command, &session, &output, turn)

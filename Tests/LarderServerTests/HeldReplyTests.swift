@@ -298,6 +298,30 @@ import Testing
         #expect(next.text.contains(rig.fake.refusal.text))
     }
 
+    @Test func `a snapshot asked for while the log is full or failed is refused as a write is`() throws {
+        let (rig, client) = try Self.open()
+        Self.failing(rig)
+        for isDiskFull in [true, false] {
+            rig.fake.refusal.isDiskFull = isDiskFull
+            let answer = try Answer.only(client.send(Ask.snapshot(id: 1)))
+            let write = try Answer.only(client.send(Ask.put("k", "v", id: 1)))
+            #expect(answer.status == (isDiskFull ? .diskFull : .readOnly))
+            #expect(answer.text == rig.fake.refusal.text)
+            #expect((answer.status, answer.text) == (write.status, write.text))
+        }
+        #expect(rig.fake.snapshotsRequested == 0)
+    }
+
+    @Test func `a server whose log is full or failed is ready to be read, and says that it is read-only`() throws {
+        let rig = Rig(waits: true)
+        let client = Client(rig)
+        #expect(try HTTPAnswer.only(client.send(Web.request("GET /readyz"))).text == #"{"status":"ready"}"#)
+        Self.failing(rig)
+        let answer = try HTTPAnswer.only(client.send(Web.request("GET /readyz")))
+        #expect(answer.status == 200)
+        #expect(answer.text == #"{"status":"read-only"}"#)
+    }
+
     @Test func `a snapshot that did not end is told so when the log fails`() throws {
         let (rig, client) = try Self.open()
         client.send(Ask.snapshot(id: 1) + Ask.snapshot(id: 2))
