@@ -90,7 +90,7 @@ package final class DurableLog: ReplyLog {
     package func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void) {
         guard let log else { return }
         figure("larder_log_bytes_total", "Bytes written to the log since the start.", true, Int64(log.bytesWritten))
-        figure("larder_log_unsynced_milliseconds", "Age of the oldest byte that is not on the medium.", false, log.unsyncedMilliseconds)
+        figure("larder_log_unsynced_milliseconds", "Age of the oldest byte that the medium should have and is not known to have.", false, log.unsyncedMilliseconds)
         let snapshots = durable.snapshotStatistics
         figure("larder_snapshots_total", "Snapshots taken since the start.", true, Int64(snapshots.taken))
         figure("larder_snapshots_failed_total", "Snapshots that failed.", true, Int64(snapshots.failed))

@@ -5,7 +5,7 @@ import LarderPersistence
 import LarderPlatform
 import Synchronization
 
-/// What the server asks of the log. The real one writes files (LarderPersistence); a test may have none.
+/// What the server asks of the log. The real one is `DurableLog`.
 package protocol ReplyLog: AnyObject, Sendable {
     /// How far the log came.
     var position: LogPosition { get }
@@ -34,21 +34,6 @@ package struct LogRefusal: Sendable {
         self.isDiskFull = isDiskFull
         self.text = text
     }
-}
-
-/// A log that writes nothing and waits for nothing, for servers whose data need not survive.
-package final class NoLog: ReplyLog {
-    package init() {}
-    package var position: LogPosition {
-        let end = LSN(rawValue: .max)
-        return LogPosition(written: end, interval: end, durable: end)
-    }
-    package var isWorking: Bool { true }
-    package var refusal: LogRefusal { LogRefusal(isDiskFull: false, text: "") }
-    package func endTurn(wantsSync: Bool) {}
-    package func requestSnapshot() -> UInt64 { 0 }
-    package func news() -> [String] { [] }
-    package func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void) {}
 }
 
 package final class ServerContext: Sendable {

@@ -28,17 +28,28 @@ final class FakeLog: ReplyLog, @unchecked Sendable {
 final class Rig {
     static let start: Milliseconds = 1_800_000_000_000
 
-    let fake = FakeLog()
+    let fake: FakeLog
     let buffer = LogBuffer(bytesMax: 2 << 20)
     let clock = ManualClock(wall: Rig.start)
     let store: Store
     let server: ServerContext
     let metrics = WorkerMetrics()
     var now = Rig.start
-    private let waits: Bool
 
-    /// - Parameter waits: Whether replies wait for `fake`; else there is no log at all.
-    init(_ configuration: ServerConfiguration = ServerConfiguration(), waits: Bool = false) {
+    /// - Parameter waits: Whether replies wait for `fake`; else it is further than any reply can want.
+    convenience init(_ configuration: ServerConfiguration = ServerConfiguration(), waits: Bool = false) {
+        let fake = FakeLog()
+        let end = LSN(rawValue: .max)
+        if !waits { fake.position = LogPosition(written: end, interval: end, durable: end, snapshots: .max) }
+        self.init(configuration, fake) { _, _ in fake }
+    }
+
+    /// - Parameter log: Makes the log that replies wait for.
+    init(
+        _ configuration: ServerConfiguration = ServerConfiguration(), _ fake: FakeLog = FakeLog(),
+        log: (Store, LogBuffer) throws -> any ReplyLog
+    ) rethrows {
+        self.fake = fake
         var layout = StoreConfiguration(secrets: HashSecrets(using: &Rig.fixed))
         layout.shardCount = 4
         layout.memoryBytesMax = 64 << 20
@@ -48,9 +59,8 @@ final class Rig {
         let namespaces = NamespaceTable(
             settings: NamespaceSettings(durability: configuration.durability.engine, keyRule: rule), created: now)
         store = Store(configuration: layout, log: buffer, namespaces: namespaces)
-        self.waits = waits
         server = ServerContext(
-            configuration: configuration, store: store, time: ServerTime(clock: clock), log: waits ? fake : NoLog())
+            configuration: configuration, store: store, time: ServerTime(clock: clock), log: try log(store, buffer))
         server.register(metrics)
         server.phase = .ready
     }

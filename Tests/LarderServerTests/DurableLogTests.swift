@@ -1,0 +1,177 @@
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import LarderServer
+import LarderSimulation
+import Synchronization
+import Testing
+
+/// The log as the server sees it, above a log that does what the test says.
+@Suite("Durable log") struct DurableLogTests {
+    private final class Life {
+        let memory = MemoryLog()
+        let buffer = LogBuffer(bytesMax: 1 << 20)
+        let store: Store
+        let durable: DurableStore
+        let log: DurableLog
+        let calls = Calls()
+
+        final class Calls: Sendable {
+            private let word = Atomic<Int>(0)
+            func note() { word.wrappingAdd(1, ordering: .relaxed) }
+            /// Since the last look.
+            func taken() -> Int { word.exchange(0, ordering: .relaxed) }
+        }
+
+        init(opens: Bool = true) throws {
+            var layout = StoreConfiguration()
+            layout.shardCount = 4
+            layout.memoryBytesMax = 64 << 20
+            store = Store(configuration: layout, log: buffer)
+            durable = try DurableStore(
+                directory: MemoryFileSystem(), clock: ManualClock(wall: Rig.start), state: StoredState(store), buffer: buffer,
+                log: memory)
+            log = DurableLog(durable, buffer: buffer)
+            if opens { try open() }
+        }
+
+        func open() throws {
+            _ = try durable.recover()
+            log.open { [calls] in calls.note() }
+            memory.hold(writes: false, syncs: true)
+        }
+
+        @discardableResult
+        func put(_ key: String) -> LSN {
+            let bytes = Array(key.utf8)
+            let namespace = store.namespaces.default
+            let hash = store.hash(namespace, bytes.span.bytes)
+            return store.put(namespace, key: bytes.span.bytes, hash: hash, value: bytes.span.bytes, now: Rig.start).lsn
+        }
+    }
+
+    private static let noSpace = SystemError(number: SystemError.noSpace, call: "pwrite")
+    private static let inputOutput = SystemError(number: SystemError.inputOutput, call: "fdatasync")
+
+    // MARK: Positions
+
+    @Test func `before recovery nothing is with the log, and nothing is refused`() throws {
+        let life = try Life(opens: false)
+        #expect(life.log.position == LogPosition(written: .zero, interval: .zero, durable: .zero))
+        #expect(life.log.isWorking)
+        life.log.endTurn(wantsSync: true)
+        #expect(life.memory.kicks == 0)
+        #expect(life.log.news().isEmpty)
+        var figures = 0
+        life.log.report { _, _, _, _ in figures += 1 }
+        #expect(figures == 0)
+    }
+
+    @Test func `a turn's writes are written at its end, and durable when the log says so`() throws {
+        let life = try Life()
+        let start = life.log.position
+        let first = life.put("a")
+        let second = life.put("b")
+        #expect(life.log.position == start)
+        life.log.endTurn(wantsSync: false)
+        #expect(life.log.position.written == second)
+        #expect(life.log.position.interval == second)
+        #expect(life.log.position.durable == start.durable)
+        life.memory.sync(through: first)
+        #expect(life.log.position.durable == first)
+        life.memory.sync()
+        #expect(life.log.position.durable == second)
+    }
+
+    @Test func `a sync is asked for only when a reply waits for one`() throws {
+        let life = try Life()
+        life.put("a")
+        life.log.endTurn(wantsSync: false)
+        life.log.endTurn(wantsSync: false)
+        #expect(life.memory.kicks == 0)
+        life.log.endTurn(wantsSync: true)
+        #expect(life.memory.kicks == 1)
+    }
+
+    @Test func `who waits is woken for what was written, what became durable, and what failed`() throws {
+        let life = try Life()
+        life.put("a")
+        #expect(life.calls.taken() == 0)
+        life.log.endTurn(wantsSync: false)
+        #expect(life.calls.taken() == 1)
+        life.log.endTurn(wantsSync: false)
+        #expect(life.calls.taken() == 0)
+        life.memory.sync()
+        #expect(life.calls.taken() == 1)
+        life.memory.refuse(.failed, because: Self.inputOutput)
+        #expect(life.calls.taken() == 1)
+    }
+
+    // MARK: Failure
+
+    @Test func `a full disk refuses writes, says so, and takes them again`() throws {
+        let life = try Life()
+        life.memory.refuse(.full, because: Self.noSpace, since: 17)
+        #expect(!life.log.isWorking)
+        #expect(life.log.refusal.isDiskFull)
+        #expect(life.log.refusal.text.contains("\(life.memory.condition)"))
+        #expect(life.log.refusal.text.contains("taken again as soon as there is some"))
+        life.memory.accept()
+        #expect(life.log.isWorking)
+    }
+
+    @Test func `positions stand still from the failure on`() throws {
+        let life = try Life()
+        life.put("a")
+        life.log.endTurn(wantsSync: false)
+        let before = life.log.position
+        life.memory.refuse(.failed, because: Self.inputOutput)
+        #expect(!life.log.isWorking)
+        #expect(!life.log.refusal.isDiskFull)
+        #expect(life.log.refusal.text.contains("start the server again"))
+        life.memory.hold(writes: false, syncs: false)
+        life.log.endTurn(wantsSync: true)
+        #expect(life.log.position == before)
+    }
+
+    // MARK: Snapshots
+
+    @Test func `a snapshot's ticket is reached when it has ended, well or not`() throws {
+        let life = try Life()
+        life.memory.hold(writes: false, syncs: false)
+        life.put("a")
+        let first = life.log.requestSnapshot()
+        #expect(life.log.position.snapshots < first)
+        life.durable.poll()
+        #expect(life.log.position.snapshots == first)
+        #expect(!life.log.position.lastSnapshotFailed)
+        life.put("b")
+        life.memory.hold(writes: true, syncs: true)
+        let second = life.log.requestSnapshot()
+        _ = life.calls.taken()
+        life.durable.poll()
+        #expect(life.log.position.snapshots == second)
+        #expect(life.log.position.lastSnapshotFailed)
+        #expect(life.calls.taken() == 1)
+    }
+
+    // MARK: What is told
+
+    @Test func `the operator hears of snapshots and of trouble once each`() throws {
+        let life = try Life()
+        life.memory.hold(writes: false, syncs: false)
+        #expect(life.log.news().isEmpty)
+        try life.durable.snapshotNow()
+        #expect(life.log.news().map { $0.hasPrefix("snapshot taken: 0 entries") } == [true])
+        #expect(life.log.news().isEmpty)
+        life.memory.refuse(.full, because: Self.noSpace)
+        #expect(throws: PersistenceError.self) { try life.durable.snapshotNow() }
+        let trouble = life.log.news()
+        #expect(trouble.count == 2)
+        #expect(trouble[0].hasPrefix("snapshot FAILED: log is full"))
+        #expect(trouble[1] == "\(life.memory.condition)")
+        #expect(life.log.news().isEmpty)
+        life.memory.accept()
+        #expect(life.log.news().count == 1)
+    }
+}
