@@ -25,6 +25,8 @@ let package = Package(
         // The command line, the settings file and the log lines: well-kept libraries, none of them on the request path.
         .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams.git", exact: "6.2.2"),
+        // Latencies of the load generator, counted and written in the form that every tool reads. Never on a server's thread.
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift.git", exact: "0.2.0"),
     ],
     targets: [
         // Header-only C: what the Glibc module hides (epoll, accept4, futex) and processor instructions.
@@ -49,12 +51,20 @@ let package = Package(
             name: "LarderSimulation", dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderPersistence"],
             swiftSettings: settings),
 
+        // The load generator: requests in every dialect, latencies, and the test of recovery.
+        .target(
+            name: "LarderLoad",
+            dependencies: [
+                "LarderBytes", "LarderPlatform", "LarderWire", .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: settings),
+
         // The program: settings, commands, and the client behind `larder kv`. A library, so that tests can import it;
         // `larder` itself only starts it.
         .target(
             name: "LarderProgram",
             dependencies: [
-                "LarderBytes", "LarderPlatform", "LarderWire", "LarderPersistence", "LarderServer",
+                "LarderBytes", "LarderPlatform", "LarderWire", "LarderPersistence", "LarderServer", "LarderLoad",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
@@ -85,9 +95,16 @@ let package = Package(
             ],
             swiftSettings: testSettings),
         .testTarget(
+            name: "LarderLoadTests",
+            dependencies: [
+                "LarderLoad", "LarderWire", "LarderBytes", "LarderPlatform",
+                .product(name: "Histogram", package: "hdrhistogram-swift"), "larder",
+            ],
+            swiftSettings: testSettings),
+        .testTarget(
             name: "LarderProgramTests",
             dependencies: [
-                "LarderProgram", "LarderServer", "LarderPersistence", "LarderWire", "LarderBytes", "LarderPlatform",
+                "LarderProgram", "LarderServer", "LarderPersistence", "LarderLoad", "LarderWire", "LarderBytes", "LarderPlatform",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: testSettings),

@@ -75,6 +75,17 @@ package struct Poller: ~Copyable, Sendable {
     /// Waits at most `timeoutMilliseconds` (negative: for ever) and calls `handle` for each ready descriptor.
     package func wait(_ events: borrowing EventList, timeoutMilliseconds: Int32, _ handle: (Event) -> Void) {
         let count = unsafe larder_epoll_wait(descriptor, events.storage.baseAddress, Int32(events.storage.count), timeoutMilliseconds)
+        report(events, count, handle)
+    }
+
+    /// The same with a finer limit, for loops that have to do something at a moment.
+    package func wait(_ events: borrowing EventList, timeoutNanoseconds: Int64, _ handle: (Event) -> Void) {
+        let count = unsafe larder_epoll_wait_nanoseconds(
+            descriptor, events.storage.baseAddress, Int32(events.storage.count), timeoutNanoseconds)
+        report(events, count, handle)
+    }
+
+    private func report(_ events: borrowing EventList, _ count: Int32, _ handle: (Event) -> Void) {
         guard count > 0 else { return }
         for index in 0..<Int(count) {
             let event = unsafe events.storage[index]

@@ -8,6 +8,9 @@ package enum StandardStreams {
     /// Whether a person sits at standard input and sees standard error, so that a question makes sense.
     package static var isInteractive: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }
 
+    /// Whether a person sees standard error, so that a line may be written over.
+    package static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
     /// Writes all of `bytes` to standard output.
     package static func write(_ bytes: RawSpan) throws(SystemError) { try write(bytes, to: STDOUT_FILENO) }
 

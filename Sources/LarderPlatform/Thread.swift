@@ -45,6 +45,11 @@ package struct Thread: Sendable {
         _ = larder_nice_thread(amount)
     }
 
+    /// Lets the calling thread's timed waits end when they are due; by default the kernel may add 50 microseconds.
+    package static func waitPrecisely() {
+        larder_precise_timers()
+    }
+
     /// Processor time that the whole process has used, in nanoseconds.
     package static func processNanoseconds() -> Int64 {
         var time = timespec()

@@ -39,6 +39,17 @@ struct ServerOptions: ParsableArguments {
         return location
     }
 
+    /// The API key, if there is one.
+    func key(environment: [String: String]) throws(CommandFailure) -> APIKey? {
+        do throws(SettingProblem) {
+            return try APIKeyReader.read(
+                file: apiKeyFile ?? environment[APIKeyReader.fileVariable] ?? "",
+                fileSource: apiKeyFile == nil ? .environment : .commandLine, environment: environment)
+        } catch {
+            throw CommandFailure(.configuration, error.description)
+        }
+    }
+
     /// Runs `body` with a connection, and turns what goes wrong into a sentence and a status.
     func withClient<Result>(
         namespace: BinaryNamespace = .connection,
@@ -46,14 +57,7 @@ struct ServerOptions: ParsableArguments {
     ) throws(CommandFailure) -> Result {
         let environment = ProcessInfo.processInfo.environment
         let location = try location(environment: environment)
-        let key: APIKey?
-        do throws(SettingProblem) {
-            key = try APIKeyReader.read(
-                file: apiKeyFile ?? environment[APIKeyReader.fileVariable] ?? "",
-                fileSource: apiKeyFile == nil ? .environment : .commandLine, environment: environment)
-        } catch {
-            throw CommandFailure(.configuration, error.description)
-        }
+        let key = try key(environment: environment)
         do throws(ClientError) {
             var client = try KeyValueClient.connect(to: location, key: key, namespace: namespace)
             return try body(&client)

@@ -13,7 +13,7 @@ package struct LarderCommand: ParsableCommand {
             is wrong.
             """,
         version: larderVersion,
-        subcommands: [ServeCommand.self, KVCommand.self, CheckCommand.self, SettingsCommand.self])
+        subcommands: [ServeCommand.self, KVCommand.self, LoadCommand.self, CheckCommand.self, SettingsCommand.self])
 
     package init() {}
 }

@@ -1,0 +1,122 @@
+// One run: its threads from the first connection to the last reply, and what came of it.
+
+import Histogram
+import LarderBytes
+import LarderPlatform
+import Synchronization
+
+/// What a run measured.
+package struct LoadOutcome: Sendable {
+    package var tally = Tally()
+    /// From the moment a request was due (open loop) or sent (closed loop), by `LoadOperation.rawValue`.
+    package var latencies: [Latencies] = LoadOperation.allCases.map { _ in LatencyLimits.empty() }
+    /// From the moment a request was sent; empty in a closed loop, where it is the same.
+    package var service = LatencyLimits.empty()
+    package var points: [TimePoint] = []
+    /// How long requests were sent and measured, without warming up and without waiting for the last replies.
+    package var seconds = 0.0
+    /// Processor time of this process while the run lasted.
+    package var ownNanoseconds: Int64 = 0
+    package var faults: FaultCount?
+
+    package init() {}
+
+    /// All operations together.
+    package var latency: Latencies {
+        latencies.reduce(into: LatencyLimits.empty()) { $0.add($1) }
+    }
+
+    package var rate: Double { seconds > 0 ? Double(tally.repliesTotal) / seconds : 0 }
+}
+
+/// A run that is under way.
+package final class LoadRun: Sendable {
+    package let plan: LoadPlan
+    package let board: Board
+    private let clock: any Clock
+    private let control: RunControl
+    private let ledgers: [ThreadLedger]
+
+    /// - Parameter ledgers: One for each thread, where replies are to be judged; else none. They may come from an earlier run
+    ///   that has ended: what was filled is what is read.
+    package init(
+        _ plan: LoadPlan, clock: any Clock = SystemClock(), ledgers: [ThreadLedger] = [], stop: StopSwitch = StopSwitch()
+    ) {
+        precondition(ledgers.isEmpty || ledgers.count == plan.threads, "a ledger for each thread")
+        self.plan = plan
+        self.clock = clock
+        self.ledgers = ledgers
+        control = RunControl(stop: stop)
+        board = Board(threads: plan.threads, intervalNanoseconds: plan.intervalNanoseconds)
+    }
+
+    /// Runs to the end.
+    ///
+    /// - Parameter tick: Called every 50 ms with the time since the measurement began, in nanoseconds; negative while it warms up.
+    package func run(tick: (Int64) -> Void = { _ in }) throws(LoadFailure) -> LoadOutcome {
+        try Probe.check(plan)
+        var workers: [LoadWorker] = []
+        var threads: [Thread] = []
+        do throws(SystemError) {
+            var shares: [[UInt32]] = []
+            if case .trace(let trace) = plan.content {
+                shares = trace.shares(threads: plan.threads, connections: plan.connections / plan.threads)
+            }
+            for number in 0..<plan.threads {
+                workers.append(
+                    try LoadWorker(
+                        plan, thread: number, control: control, board: board, clock: clock,
+                        ledger: ledgers.isEmpty ? nil : ledgers[number], shares: shares))
+            }
+            for worker in workers {
+                threads.append(try Thread(name: "load-\(worker.thread)") { worker.run() })
+            }
+        } catch {
+            control.fail(.system(error))
+        }
+        let ownNanoseconds = threads.count == plan.threads ? watch(tick) : 0
+        for thread in threads { thread.join() }
+        if let failure = control.failure { throw failure }
+        return outcome(workers, ownNanoseconds)
+    }
+
+    private static let tickMilliseconds: Int64 = 50
+
+    /// Gives the signal when all connections stand, and waits for the end.
+    ///
+    /// - Returns: Processor time that this process used after warming up, in nanoseconds.
+    private func watch(_ tick: (Int64) -> Void) -> Int64 {
+        while control.threadsReady.load(ordering: .acquiring) < plan.threads {
+            if control.isStopped { return 0 }
+            Thread.sleep(milliseconds: 1)
+        }
+        let start = clock.elapsed() + 1_000_000
+        control.startAt.store(start, ordering: .releasing)
+        let measureFrom = start + plan.warmupNanoseconds
+        let end = measureFrom + plan.durationNanoseconds
+        var processorBefore = Thread.processNanoseconds()
+        while control.threadsDone.load(ordering: .acquiring) < plan.threads {
+            let now = clock.elapsed()
+            tick(now - measureFrom)
+            // No sleep goes past a moment that is known.
+            let next = now < measureFrom ? measureFrom : end
+            Thread.sleep(milliseconds: now < next ? min(Self.tickMilliseconds, (next - now) / 1_000_000 + 1) : 1)
+            if now < measureFrom { processorBefore = Thread.processNanoseconds() }
+        }
+        return Thread.processNanoseconds() - processorBefore
+    }
+
+    private func outcome(_ workers: [LoadWorker], _ ownNanoseconds: Int64) -> LoadOutcome {
+        var outcome = LoadOutcome()
+        for worker in workers {
+            outcome.tally.add(worker.tally)
+            for index in outcome.latencies.indices { outcome.latencies[index].add(worker.latencies[index]) }
+            outcome.service.add(worker.service)
+            outcome.seconds = max(outcome.seconds, worker.measuredSeconds)
+        }
+        outcome.points = board.points
+        outcome.ownNanoseconds = ownNanoseconds
+        if !ledgers.isEmpty { outcome.faults = ledgers.reduce(into: FaultCount()) { $0.add($1.faults) } }
+        return outcome
+    }
+}

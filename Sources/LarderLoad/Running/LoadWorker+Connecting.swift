@@ -1,0 +1,68 @@
+// Connections: made, greeted, lost, made again.
+
+import LarderBytes
+import LarderPlatform
+
+extension LoadWorker {
+    func connect(_ connection: LoadConnection) {
+        connection.reconnectAt = .max
+        do throws(SystemError) {
+            let link = LoadConnection.Link(try Socket.connecting(to: plan.address))
+            try poller.add(link.socket.descriptor, [.read, .write], token: connection.token)
+            link.awaitsWriting = true
+            connection.link = link
+        } catch { connectFailed(connection, error) }
+    }
+
+    func connectFailed(_ connection: LoadConnection, _ error: SystemError) {
+        connection.link = nil
+        guard start != .max else { return control.fail(.cannotConnect(error)) }
+        tally.connectsFailed += 1
+        intervalErrors += 1
+        scheduleReconnect(connection)
+    }
+
+    func scheduleReconnect(_ connection: LoadConnection) {
+        guard plan.reconnects, drainUntil == .max else { return }
+        connection.reconnectAt = clock.elapsed() + LoadPlan.reconnectNanoseconds
+        hasLostConnections = true
+    }
+
+    func reconnect(_ now: Int64) {
+        hasLostConnections = false
+        for connection in connections where connection.reconnectAt != .max {
+            if connection.reconnectAt <= now, drainUntil == .max { connect(connection) }
+            if connection.reconnectAt != .max { hasLostConnections = true }
+        }
+    }
+
+    /// The connection is gone; what was in flight on it will never be answered.
+    func lose(_ connection: LoadConnection, orderly: Bool = false) {
+        guard let link = connection.link else { return }
+        poller.remove(link.socket.descriptor)
+        connection.link = nil
+        if start == .max { return control.fail(.closedAtOnce) }
+        if !orderly || connection.inFlight > 0 { tally.connectionsLost += 1 }
+        forgetInFlight(connection)
+        if orderly, plan.reconnects, drainUntil == .max {
+            connect(connection)
+        } else {
+            scheduleReconnect(connection)
+        }
+    }
+
+    func forgetInFlight(_ connection: LoadConnection) {
+        tally.unanswered += connection.inFlight
+        intervalErrors += connection.inFlight
+        while connection.inFlight > 0 {
+            leaveUnanswered(connection.oldest)
+            connection.pop()
+        }
+    }
+
+    func leaveUnanswered(_ request: InFlight) {
+        guard let ledger, request.operation != .get else { return }
+        ledger.leaveUnanswered(
+            request.operation, request.key, request.sequence, lifetime: request.lifetime, sent: wall(request.sent))
+    }
+}

@@ -1,0 +1,56 @@
+// What keys look like: a prefix, and the index in decimal, padded to a length.
+
+import LarderBytes
+
+/// The form of keys. Legal in every dialect as long as the prefix is.
+package struct KeyFormat: Equatable, Sendable {
+    package let prefix: [UInt8]
+    /// Bytes of a key, the prefix included.
+    package let length: Int
+
+    package static let lengthMax = 250
+
+    /// - Parameter count: How many keys there are; the digits of the last have to fit.
+    /// - Returns: nil when they do not, when a key has more than 250 bytes (memcached's limit), or when the prefix has
+    ///   bytes other than `a-z A-Z 0-9 - _ / = .`.
+    package init?(prefix: String, length: Int, count: UInt64) {
+        let digits = String(max(count, 1) - 1).utf8.count
+        let bytes = Array(prefix.utf8)
+        guard length <= Self.lengthMax, bytes.count + digits <= length, bytes.allSatisfy(Self.isLegal), bytes.first != UInt8(ascii: "_")
+        else { return nil }
+        self.prefix = bytes
+        self.length = length
+    }
+
+    static func isLegal(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+            UInt8(ascii: "-")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "="):
+            true
+        default: false
+        }
+    }
+
+    /// Appends the key of `index`.
+    package func append(_ index: UInt64, to output: inout ByteBuffer) {
+        let start = output.count
+        output.append(prefix.rawSpan)
+        let digits = length - prefix.count
+        output.append(zeros: digits)
+        // Lets the padding be zeros of ASCII, and the number overwrite the last of them.
+        var position = start + length
+        var rest = index
+        while position > start + prefix.count {
+            position -= 1
+            output[position] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        }
+    }
+
+    /// The key of `index`, for messages.
+    package func text(_ index: UInt64) -> String {
+        var output = ByteBuffer()
+        append(index, to: &output)
+        return String(utf8: output.bytes)
+    }
+}

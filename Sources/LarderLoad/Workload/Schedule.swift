@@ -1,0 +1,31 @@
+// When requests are to be sent. Knows no clock and no socket: a stalled server does not change it, and that is the point.
+//
+// Source: G. Tene, "How NOT to Measure Latency" (coordinated omission), and his wrk2.
+
+/// The moments of an open loop: request `n` of a thread is due at `start + n / rate`.
+package struct Schedule: Equatable, Sendable {
+    /// Nanoseconds.
+    package let start: Int64
+    /// Requests a second.
+    package let rate: Double
+    /// How many threads share the rate, and which of them this is: their requests are interleaved evenly.
+    package let threads: Int
+    package let thread: Int
+
+    package init(start: Int64, rate: Double, threads: Int = 1, thread: Int = 0) {
+        precondition(rate > 0 && threads >= 1 && (0..<threads).contains(thread), "no such schedule")
+        self.start = start
+        self.rate = rate
+        self.threads = threads
+        self.thread = thread
+    }
+
+    /// When request `number` of this thread is due. Exact to the nanosecond for as long as 2^53 requests last.
+    package func due(_ number: Int) -> Int64 {
+        let position = Double(number) * Double(threads) + Double(thread)
+        // Whole seconds apart from the rest, so that the digits of a long run are not lost in a floating-point number.
+        let whole = (position / rate).rounded(.down)
+        let rest = (position - whole * rate) / rate
+        return start + Int64(whole) * 1_000_000_000 + Int64((rest * 1e9).rounded())
+    }
+}

@@ -1,0 +1,77 @@
+// `larder load`: requests in any dialect, latencies, and the test of what survives a restart.
+
+import ArgumentParser
+import Foundation
+import LarderLoad
+import LarderPlatform
+import LarderServer
+
+struct LoadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "load",
+        abstract: "Put a load on a server, measure its latencies, and test what it keeps over a restart.",
+        discussion: """
+            Without --rate each connection sends the next requests when the last are answered (closed loop). With --rate, requests \
+            are sent when they are due, and latency counts from then, so that a stall of the server shows. docs/load.md says more.
+
+            Exit status: 0 done; 1 the server could not be loaded, or --verify or --check found something wrong.
+            """)
+
+    @OptionGroup var server: ServerOptions
+    @OptionGroup(title: "How to load") var shape: LoadShapeOptions
+    @OptionGroup(title: "What to ask for") var content: LoadContentOptions
+    @OptionGroup(title: "What to judge") var judging: LoadJudgingOptions
+    @OptionGroup(title: "What to write") var outputs: LoadOutputOptions
+    @OptionGroup var format: OutputFormat
+
+    func validate() throws { try judging.validate(shape, content) }
+
+    func run() throws {
+        let environment = ProcessInfo.processInfo.environment
+        let location = try server.location(environment: environment)
+        let address = try Self.address(location, allowRemote: shape.allowRemote)
+        let manner = Manner(
+            dialect: shape.dialect, host: location.description, credentials: try server.key(environment: environment)?.bytes,
+            namespace: content.namespace, path: content.path)
+        let stop = StopSwitch()
+        try Self.watchSignals(stop)
+        let conductor = LoadConductor(
+            address: address, location: location, manner: manner, shape: shape, content: content, judging: judging,
+            isQuiet: outputs.quiet, stop: stop)
+        let report = try conductor.conduct()
+        try outputs.write(report)
+        try format.write(LoadOutput(report))
+        if let faults = report.outcome.faults, faults.total > 0 {
+            throw CommandFailure(.failed, "\(location): \(faults.total) answers were wrong")
+        }
+    }
+
+    /// The address to load: on this machine, unless another was allowed. Of several, the first at which somebody answers.
+    static func address(_ location: ServerLocation, allowRemote: Bool) throws(CommandFailure) -> SocketAddress {
+        let addresses: [SocketAddress]
+        do throws(ConnectionError) {
+            addresses = try SocketAddress.resolve(host: location.host, port: location.port)
+        } catch { throw CommandFailure(.failed, "\(location): \(error)") }
+        let answering = addresses.count < 2 ? nil : addresses.first { (try? BlockingConnection(host: $0.host, port: $0.port, timeoutMilliseconds: 1_000)) != nil }
+        guard let address = answering ?? addresses.first else { throw CommandFailure(.failed, "\(location): the host has no address") }
+        guard allowRemote || address.isLoopback else {
+            throw CommandFailure(
+                .usage, "\(location) is not this machine: a load on other people's servers is an attack; say --allow-remote if it is yours")
+        }
+        return address
+    }
+
+    /// The first SIGINT or SIGTERM ends the load in order, the second at once.
+    private static func watchSignals(_ stop: StopSwitch) throws(CommandFailure) {
+        Signals.hold()
+        do throws(SystemError) {
+            _ = try LarderPlatform.Thread(name: "signals") {
+                _ = Signals.wait()
+                stop.turnOn()
+                Signals.exitNow(128 + Signals.wait())
+            }
+        } catch { throw CommandFailure(.failed, "\(error)") }
+    }
+}
+
+extension LoadDialect: ExpressibleByArgument {}

@@ -1,0 +1,88 @@
+// What is typed behind `larder load` against what is understood.
+
+import ArgumentParser
+import LarderLoad
+import LarderPlatform
+import Testing
+
+@testable import LarderProgram
+
+@Suite("The load command") struct LoadCommandTests {
+    private func load(_ arguments: String...) throws -> LoadCommand {
+        try #require(try LarderCommand.parseAsRoot(["load"] + arguments) as? LoadCommand)
+    }
+
+    private func refusal(_ arguments: String...) -> String {
+        do {
+            _ = try LarderCommand.parseAsRoot(["load"] + arguments)
+            return ""
+        } catch {
+            #expect(LarderCommand.exitCode(for: error).rawValue == ExitStatus.usage.rawValue)
+            return LarderCommand.message(for: error)
+        }
+    }
+
+    @Test func `a load is bounded without being told so`() throws {
+        #expect(try load().shape.durationNanoseconds == 10_000_000_000)
+        #expect(try load("--requests", "5").shape.durationNanoseconds == 600_000_000_000)
+        #expect(try load("--requests", "5", "--duration", "1m").shape.durationNanoseconds == 60_000_000_000)
+        #expect(refusal("--duration", "0").contains("--duration"))
+        #expect(refusal("--duration", "25h").contains("--duration"))
+    }
+
+    @Test func `distributions are read with their units`() throws {
+        let command = try load("--values", "1KiB:90,uniform:10-2kB:10", "--ttl", "0:50,1m:50", "--mix", "set", "--keys", "zipf:0.99")
+        #expect(command.content.valueSizes?.maximum == 2_000)
+        #expect(command.content.lifetimes?.maximum == 60_000)
+        #expect(command.content.parsedMix == .only(.set))
+        #expect(command.content.popularity == .zipf(exponent: 0.99))
+    }
+
+    @Test func `options that cannot be are named`() {
+        #expect(refusal("--connections", "0").contains("--connections"))
+        #expect(refusal("--connections", "5", "--threads", "2").contains("multiple"))
+        #expect(refusal("--pipeline", "0").contains("--pipeline"))
+        #expect(refusal("--rate", "0").contains("--rate"))
+        #expect(refusal("--rate", "inf").contains("--rate"))
+        #expect(refusal("--requests", "0").contains("--requests"))
+        #expect(refusal("--mix", "put:1").contains("--mix"))
+        #expect(refusal("--keys", "normal").contains("--keys"))
+        #expect(refusal("--values", "65MiB").contains("--values"))
+        #expect(refusal("--ttl", "soon").contains("--ttl"))
+        #expect(refusal("--key-count", "0").contains("--key-count"))
+        #expect(refusal("--key-length", "6").contains("--key-length"))
+        #expect(refusal("--key-prefix", "a b").contains("--key-prefix"))
+        #expect(refusal("--path", "kv/").contains("--path"))
+        #expect(refusal("--namespace", "a\r\nb").contains("--namespace"))
+        #expect(refusal("--dialect", "gopher").contains("gopher"))
+        #expect(refusal("--ramp-factor", "1").contains("--ramp-factor"))
+    }
+
+    @Test func `options that do not go together are refused`() {
+        #expect(refusal("--ramp", "--rate", "5").contains("--ramp"))
+        #expect(refusal("--check", "f", "--verify").contains("--check"))
+        #expect(refusal("--check", "f", "--fill").contains("--check"))
+        #expect(refusal("--trace", "f", "--verify").contains("trace"))
+        #expect(refusal("--trace", "f", "--fill").contains("--fill"))
+        #expect(refusal("--trace-speed", "2").contains("--trace"))
+        #expect(refusal("--verify", "--ramp").contains("--ramp"))
+        #expect(refusal("--verify", "--key-count", "10").contains("as many keys"))
+        #expect(refusal("--record", "f", "--key-count", "100000001").contains("remember every key"))
+        #expect(refusal("--dialect", "memcached", "--ttl", "31d").contains("--ttl"))
+        #expect(refusal("--dialect", "memcached", "--ttl", "744h").contains("30 days"))
+    }
+
+    @Test func `only this machine is loaded unless another was allowed`() throws {
+        #expect(try LoadCommand.address(ServerLocation(host: "127.0.0.1", port: 5), allowRemote: false).description == "127.0.0.1:5")
+        #expect(throws: CommandFailure.self) { try LoadCommand.address(ServerLocation(host: "192.0.2.1", port: 5), allowRemote: false) }
+        #expect(try LoadCommand.address(ServerLocation(host: "192.0.2.1", port: 5), allowRemote: true).description == "192.0.2.1:5")
+    }
+
+    @Test func `the page and the JSON of an empty load are written`() throws {
+        let report = LoadReport(description: [("a", "b")], dialect: .resp, isOpenLoop: false, threads: 1, outcome: LoadOutcome())
+        let json = OutputFormat.encode(LoadOutput(report))
+        #expect(json.contains("\"requests_per_second\" : 0"))
+        #expect(!json.contains("judged"))
+        #expect(LoadOutput(report).text.hasPrefix("a            b\n"))
+    }
+}

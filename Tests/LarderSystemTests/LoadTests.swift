@@ -1,0 +1,145 @@
+import Foundation
+import Testing
+
+/// `larder load` against `larder serve`, both as processes of their own.
+@Suite("The load generator and the server", .serialized) struct LoadTests {
+    private func load(_ server: ServerProcess, _ arguments: String...) -> (status: Int32, output: String, error: String) {
+        ServerProcess.run(["load", "--server", "127.0.0.1:\(server.port)", "--quiet"] + arguments)
+    }
+
+    private func json(_ output: String) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
+    }
+
+    @Test(arguments: ["binary", "http"])
+    func `every read is right`(dialect: String) throws {
+        let server = ServerProcess(arguments: ["--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let result = load(
+            server, "--dialect", dialect, "--fill", "--verify", "--requests", "20000", "--connections", "8", "--threads", "2", "--pipeline",
+            "8", "--key-count", "500", "--keys", "zipf:0.99", "--mix", "get:50,set:40,delete:10", "--values", "uniform:0-2000", "--ttl",
+            "0:80,uniform:1s-2s:20", "--json")
+        #expect(result.status == 0, "\(result.output)\(result.error)")
+        let report = try json(result.output)
+        #expect(report["requests"] as? Int == 20_000)
+        let judged = try #require(report["judged"] as? [String: Any])
+        #expect(try #require(judged["reads"] as? Int) > 5_000)
+        for fault in ["lost", "wrong", "expired_but_alive", "resurrected"] { #expect(judged[fault] as? Int == 0) }
+    }
+
+    @Test(arguments: ["binary", "http"])
+    func `what was acknowledged is there after kill -9`(dialect: String) throws {
+        let server = ServerProcess(arguments: ["--durability", "always", "--snapshot-log-bytes", "1MiB"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let file = server.directory + "/acks"
+        let done = DispatchSemaphore(value: 0)
+        let result = Outcome()
+        let port = server.port
+        Thread {
+            result.set(
+                ServerProcess.run([
+                    "load", "--server", "127.0.0.1:\(port)", "--quiet", "--dialect", dialect, "--record", file, "--duration", "60s",
+                    "--connections", "8", "--threads", "2", "--pipeline", "4", "--key-count", "300", "--mix", "get:10,set:75,delete:15",
+                    "--ttl", "0:70,uniform:500ms-3s:30", "--values", "uniform:40-400",
+                ]))
+            done.signal()
+        }.start()
+        // As soon as something is promised, the server goes away in the middle of it.
+        while (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int) ?? 0 < 200_000, result.status == nil { usleep(2_000) }
+        server.kill()
+        done.wait()
+        #expect(result.status == 0, "\(result.text)")
+        #expect(result.text.contains("8 connections lost"), "\(result.text)")
+
+        try server.start()
+        let check = load(server, "--dialect", dialect == "binary" ? "http" : "binary", "--check", file, "--json")
+        #expect(check.status == 0, "\(check.output)\(check.error)")
+        let judged = try #require(try json(check.output)["judged"] as? [String: Any])
+        #expect(try #require(judged["reads"] as? Int) > 200)
+        #expect(judged["unclear"] as? Int == 0)
+
+        // A server that has lost everything is found out.
+        server.kill()
+        try FileManager.default.removeItem(atPath: server.directory + "/data")
+        try server.start()
+        let empty = load(server, "--check", file)
+        #expect(empty.status == 1)
+        #expect(empty.output.contains("lost: write"), "\(empty.output)")
+        #expect(empty.error.contains("answers were wrong"))
+    }
+
+    @Test func `the outputs are written`() throws {
+        let server = ServerProcess(arguments: ["--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let (hdr, page) = (server.directory + "/latency.hdr", server.directory + "/report.html")
+        let result = load(server, "--fill", "--rate", "2000", "--requests", "500", "--key-count", "100", "--hdr", hdr, "--report", page, "--seed", "9")
+        #expect(result.status == 0, "\(result.error)")
+        #expect(result.output.contains("seed         9"))
+        #expect(result.output.contains("from sending"))
+        #expect(try String(contentsOfFile: hdr, encoding: .utf8).contains("#[Mean"))
+        #expect(try String(contentsOfFile: page, encoding: .utf8).contains("<svg"))
+    }
+
+    @Test func `a ramp finds a rate that does not hold`() throws {
+        let server = ServerProcess(arguments: ["--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        // No server answers in a microsecond, so the first step fails.
+        let result = load(server, "--ramp", "--ramp-from", "1000", "--ramp-limit", "1us", "--duration", "100ms")
+        #expect(result.status == 0, "\(result.error)")
+        #expect(result.output.contains("knee: no step held"))
+    }
+
+    @Test func `a signal ends a load with its table and a whole file`() throws {
+        let server = ServerProcess(arguments: ["--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let file = server.directory + "/acks"
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: ServerProcess.binary)
+        process.arguments = ["load", "--server", "127.0.0.1:\(server.port)", "--quiet", "--duration", "1h", "--record", file, "--mix", "set"]
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        while (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int) ?? 0 < 200_000, process.isRunning { usleep(2_000) }
+        kill(process.processIdentifier, SIGINT)
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+        #expect(text.contains("ended        early, by a signal"), "\(text)")
+        #expect(!text.contains("requests     0 in"), "\(text)")
+        #expect(text.contains("0 unanswered"), "\(text)")
+        #expect(load(server, "--check", file).status == 0)
+    }
+
+    @Test func `a key is asked for, and a target elsewhere is refused`() throws {
+        let server = ServerProcess(arguments: ["--durability", "off"], environment: ["LARDER_API_KEY": "a-key-of-some-length"])
+        defer { server.removeDirectory() }
+        try server.start()
+        for dialect in ["binary", "http"] {
+            let refused = load(server, "--dialect", dialect, "--requests", "10")
+            #expect(refused.status == 1)
+            #expect(refused.error.contains("refused"), "\(refused.error)")
+            let allowed = ServerProcess.run(
+                ["load", "--server", "127.0.0.1:\(server.port)", "--quiet", "--dialect", dialect, "--requests", "10"],
+                environment: ["LARDER_API_KEY": "a-key-of-some-length"])
+            #expect(allowed.status == 0, "\(allowed.error)")
+        }
+        let elsewhere = ServerProcess.run(["load", "--server", "192.0.2.1:7400", "--requests", "1"])
+        #expect(elsewhere.status == 64)
+        #expect(elsewhere.error.contains("--allow-remote"))
+    }
+}
+
+/// The result of a program that runs on another thread.
+private final class Outcome: @unchecked Sendable {
+    private let lock = NSLock()
+    private var value: (status: Int32, output: String, error: String)?
+
+    func set(_ value: (status: Int32, output: String, error: String)) { lock.withLock { self.value = value } }
+    var status: Int32? { lock.withLock { value?.status } }
+    var text: String { lock.withLock { value.map { $0.output + $0.error } ?? "" } }
+}
