@@ -76,6 +76,8 @@ struct TableHasher {
     /// Buckets of `old` that have been moved.
     private var moved = 0
     private(set) var isMoving = false
+    /// The table does not shrink below this.
+    private var bucketsReserved = Self.bucketsMin
 
     private let arena: PageArena
     private let base: UnsafeMutableRawPointer
@@ -179,17 +181,30 @@ struct TableHasher {
 
     // MARK: Moving to another size
 
+    /// Makes the table large enough for `count` references at once, if there are none yet. It does not shrink below that before
+    /// the next call.
+    mutating func reserve(_ count: Int, owner: UInt32) {
+        bucketsReserved = max(count * 256 / Self.fillAfterShrinking / BucketArray.cellsPerBucket + 1, Self.bucketsMin)
+        guard self.count == 0, !isMoving, bucketsReserved > table.buckets,
+            let next = BucketArray(arena: arena, buckets: bucketsReserved, owner: owner)
+        else { return }
+        table.release(arena)
+        table = next
+        table.clear(upTo: bucketsReserved)
+        hint.publish(table.reference, buckets: table.buckets)
+    }
+
     /// Moves up to `buckets` buckets on, and begins to shrink when it is time.
     ///
     /// - Returns: Whether there is more to move.
     @discardableResult
     mutating func move(buckets: Int, owner: UInt32) -> Bool {
         if !isMoving {
-            guard table.buckets > Self.bucketsMin, count * 256 < table.capacity * Self.fillMin else { return false }
+            guard table.buckets > bucketsReserved, count * 256 < table.capacity * Self.fillMin else { return false }
             let wanted = count * 256 / Self.fillAfterShrinking / BucketArray.cellsPerBucket + 1
             // At most to a quarter at a time: while it moves, writes go on, one for every `bucketsMovedPerWrite` buckets of the
             // old table, and the new one must hold what they add.
-            startMoving(to: max(wanted, table.buckets / 4, Self.bucketsMin), owner)
+            startMoving(to: max(wanted, table.buckets / 4, bucketsReserved), owner)
         }
         var rest = buckets
         while isMoving && rest > 0 {

@@ -198,6 +198,9 @@ struct Shard: ~Copyable {
 
     // MARK: Upkeep
 
+    /// Makes the table large enough for `entries`, if it is empty.
+    mutating func reserve(entries: Int) { table.reserve(entries, owner: tableOwner) }
+
     /// Moves the table on, or begins to shrink it.
     mutating func moveTable(buckets: Int) -> Bool { table.move(buckets: buckets, owner: tableOwner) }
 }

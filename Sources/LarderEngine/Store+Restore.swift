@@ -23,6 +23,27 @@ extension Store {
         }
     }
 
+    /// The hash of the key that a record is about. Records with different hashes may be applied in any order.
+    ///
+    /// - Returns: nil for one about a namespace, which has to be applied after those before it and before those behind it.
+    package func restoreHash(of record: borrowing LogRecord) -> KeyHash? {
+        switch record.operation {
+        case .set, .remove, .deadline:
+            // One of an unknown namespace will be passed over, at whatever place.
+            guard let namespace = namespaces.find(number: record.namespace) else { return KeyHash(value: 0) }
+            return hash(namespace, record.key)
+        default: return nil
+        }
+    }
+
+    /// Makes tables for `entries` entries, where there are none yet, so that they need not grow step by step; they do not
+    /// shrink until `reserve(entries: 0)`.
+    package func reserve(entries: Int) {
+        // No more than memory could hold, whatever a file says.
+        let bounded = min(entries, arena.byteCount / Entry.headerBytes)
+        for index in 0..<shardCount { hold(index) { $0.reserve(entries: bounded / shardCount) } }
+    }
+
     /// How many records could not be applied because they exceed what the store can hold: an entry, or a namespace. Unless it
     /// is zero after the last record, something is missing.
     package var recordsNotApplied: Int { notApplied.load(ordering: .relaxed) }

@@ -33,7 +33,7 @@ package struct PersistenceOptions: Sendable {
     /// The same while there are none, so that an idle server rarely writes a manifest.
     package var idleCeilingMilliseconds: Milliseconds = 90_000
 
-    /// How many threads load a snapshot.
+    /// How many threads load a snapshot, and how many apply the log while another one reads it.
     package var loadThreads = 2
     /// What the lock file says of its owner.
     package var owner = ProcessIdentity.describe()

@@ -8,8 +8,19 @@ import LarderEngine
 /// State that can be rebuilt from records.
 package protocol RestorableState: AnyObject, Sendable {
     /// Applies a record of the log or an entry of a snapshot. Never compares deadlines with a clock: an expired record may
-    /// have to hide an older one that is not. May be called by several threads at once while a snapshot is loaded.
+    /// have to hide an older one that is not. Several threads may call at once, with entries of a snapshot in any order, and with
+    /// records of the log in order among those of one number.
     func apply(_ record: borrowing LogRecord)
+
+    /// A number that all records about a key share, evenly spread over 64 bits; the order of records with different numbers
+    /// does not matter. nil: the record has to be applied between those before it and those behind it.
+    func number(of record: borrowing LogRecord) -> UInt64?
+
+    /// A record with this number will be applied soon; `isNear`: very soon.
+    func prefetch(_ number: UInt64, isNear: Bool)
+
+    /// So many entries are about to come; 0: that is over.
+    func expect(entries: Int)
 
     /// How many records could not be applied because they exceed what the state can hold. Unless it is zero after recovery,
     /// the start is refused: something would be missing.
@@ -26,6 +37,9 @@ package protocol RestorableState: AnyObject, Sendable {
 }
 
 extension RestorableState {
+    package func number(of record: borrowing LogRecord) -> UInt64? { nil }
+    package func prefetch(_ number: UInt64, isNear: Bool) {}
+    package func expect(entries: Int) {}
     package var recordsNotApplied: Int { 0 }
     package var recordsWithoutMemory: Int { 0 }
     package var memoryBytesMax: Int { .max }

@@ -24,8 +24,8 @@ struct Recovery {
     let progress: RecoveryProgress
     let threads: Int
 
-    /// Reads everything that the state consists of, in the order in which it has to be applied. Entries of the snapshot come
-    /// from several threads at once, records of the log from one.
+    /// Reads everything that the state consists of. Entries of the snapshot are applied in any order, records of the log in
+    /// theirs as far as it matters, both by several threads.
     func run(into state: any RestorableState) throws(PersistenceError) -> Recovered {
         var recovered = Recovered()
         let snapshot = try choose(&recovered.report)
@@ -38,6 +38,7 @@ struct Recovery {
         if let snapshot {
             try expectRoom(for: snapshot.reader, logBytes: logBytes, in: state)
             progress.enter(.loading)
+            state.expect(entries: Int(clamping: snapshot.reader.footer.entryCount))
             try load(snapshot.reader, into: state)
             recovered.snapshot = snapshot.entry
             recovered.report.snapshot = snapshot.entry.number
@@ -46,10 +47,8 @@ struct Recovery {
         }
         progress.enter(.replaying)
         // A record from before the snapshot began is older than the entry that was loaded.
-        recovered.log = try log.read(after: begin, progress: progress) { record in
-            // What does not fit is refused as a whole, so there is no use in filling up what is left.
-            if state.recordsWithoutMemory == 0 { state.apply(record) }
-        }
+        recovered.log = try replay(after: begin, into: state)
+        state.expect(entries: 0)
         if state.recordsWithoutMemory > 0 { throw .outOfMemory(reading: "the log", bytesMax: state.memoryBytesMax) }
         if let snapshot, recovered.log.reached < snapshot.entry.end {
             throw .logEndsBeforeSnapshot(
@@ -57,6 +56,19 @@ struct Recovery {
         }
         recovered.finish()
         return recovered
+    }
+
+    private func replay(after begin: LSN, into state: any RestorableState) throws(PersistenceError) -> ReplayOutcome {
+        var replay = ReplayThreads(threads, state: state)
+        do throws(PersistenceError) {
+            // Only whole frames that were verified come here, so what is applied is a prefix of the log, whatever follows.
+            let outcome = try log.read(after: begin, progress: progress) { record in replay.apply(record) }
+            replay.finish()
+            return outcome
+        } catch {
+            replay.finish()
+            throw error
+        }
     }
 
     // MARK: Snapshots
@@ -117,7 +129,11 @@ struct Recovery {
             try forEachBlock(of: reader, from: 1) { (block, stored, raw, inflater) throws(SnapshotDamage) in
                 // What does not fit is refused as a whole, so there is no use in reading on.
                 if state.recordsWithoutMemory > 0 { return }
-                try reader.load(block, stored: &stored, raw: &raw, inflater: &inflater) { state.apply($0) }
+                var numbers: [UInt64] = []
+                try reader.load(block, stored: &stored, raw: &raw, inflater: &inflater) { entry in
+                    numbers.append(state.number(of: entry) ?? 0)
+                }
+                RecordBatch.apply(raw.bytes, numbers, to: state)
             }
         } catch {
             throw .snapshotsDamaged([error])

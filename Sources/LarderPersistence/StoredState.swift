@@ -11,6 +11,14 @@ package final class StoredState: PersistentState {
 
     package func apply(_ record: borrowing LogRecord) { store.apply(record) }
 
+    package func number(of record: borrowing LogRecord) -> UInt64? { store.restoreHash(of: record)?.value }
+
+    package func prefetch(_ number: UInt64, isNear: Bool) {
+        if isNear { store.prefetchEntry(KeyHash(value: number)) } else { store.prefetch(KeyHash(value: number)) }
+    }
+
+    package func expect(entries: Int) { store.reserve(entries: entries) }
+
     package var recordsNotApplied: Int { store.recordsNotApplied }
     package var recordsWithoutMemory: Int { store.recordsWithoutMemory }
     package var memoryBytesMax: Int { store.memoryBytesMax }

@@ -17,7 +17,7 @@ extension ServerConfiguration {
     /// What entries and tables get of a machine or container with so much memory.
     ///
     /// The rest is for what does not lie among the entries: staging buffers of the log (64 MiB at most), the part of the
-    /// log that a start reads (twice 64 MiB), buffers of connections, the program, and the kernel's share. 256 MiB hold that on a
+    /// log that a start has before it (64 MiB), buffers of connections, the program, and the kernel's share. 256 MiB hold that on a
     /// small machine and an eighth does on a large one, which has more connections; a tiny one is halved.
     static func memoryForEntries(of machineBytes: Int) -> Int {
         let rest = min(max(machineBytes / 8, 256 << 20), machineBytes / 2)
@@ -26,6 +26,7 @@ extension ServerConfiguration {
 
     var persistence: PersistenceOptions {
         var options = PersistenceOptions()
+        options.loadThreads = Thread.processorCount
         options.intervalMilliseconds = intervalMilliseconds
         options.snapshotLogBytes = snapshotLogBytes
         options.snapshotMilliseconds = Milliseconds(snapshotEverySeconds) * 1_000

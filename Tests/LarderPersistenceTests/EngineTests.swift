@@ -16,6 +16,9 @@ import Testing
             engine = Store(configuration: StoreConfiguration(), log: buffer)
             var options = PersistenceOptions()
             options.snapshotBytesPerSecond = 0
+            // Only when they are asked for.
+            options.snapshotLogBytes = 0
+            options.snapshotMilliseconds = 0
             store = try DurableStore(
                 directory: DirectoryFileSystem(path: path), clock: SystemClock(), state: StoredState(engine), buffer: buffer,
                 options: options)
