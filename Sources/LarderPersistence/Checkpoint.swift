@@ -126,44 +126,48 @@ extension DurableStore {
     }
 
     private func writeBlocks(_ writer: inout SnapshotWriter, _ draft: String) throws(PersistenceError) {
-        var bucket = TokenBucket(bytesPerSecond: options.snapshotBytesPerSecond, now: clock.elapsed())
+        var pace = SnapshotPace(
+            bytesPerSecond: options.snapshotBytesPerSecond, lagMax: options.snapshotLagMax, now: clock.elapsed())
         var raw = ByteBuffer()
         let namespaces = state.appendNamespaces(to: &raw)
-        try write(&raw, namespaces, .namespaces, &writer, &bucket, draft)
+        try write(&raw, namespaces, .namespaces, &writer, &pace, draft)
         let walk = state.beginWalk()
         var count = 0
         while let entries = walk.next(entriesMax: Self.walkEntriesMax, bytesMax: Self.walkBytesMax, into: &raw) {
             count += entries
             if raw.count >= SnapshotBlockHeader.fullBytes {
-                try write(&raw, count, .entries, &writer, &bucket, draft)
+                try write(&raw, count, .entries, &writer, &pace, draft)
                 count = 0
             }
         }
-        if count > 0 { try write(&raw, count, .entries, &writer, &bucket, draft) }
+        if count > 0 { try write(&raw, count, .entries, &writer, &pace, draft) }
     }
 
     private func write(
         _ raw: inout ByteBuffer, _ count: Int, _ content: SnapshotBlockHeader.Content, _ writer: inout SnapshotWriter,
-        _ bucket: inout TokenBucket, _ draft: String
+        _ pace: inout SnapshotPace, _ draft: String
     ) throws(PersistenceError) {
         let written = try naming(draft) { () throws(SystemError) in
             try writer.write(block: raw.bytes, entryCount: count, content: content)
         }
         raw.removeAll()
-        let pause = bucket.take(written, now: clock.elapsed())
+        pace.wrote(written, now: clock.elapsed())
         raiseCeiling()
-        if pause > 0 { wait(nanoseconds: pause) }
-        if isClosing.load(ordering: .acquiring) { throw .cancelled }
+        try keep(&pace)
     }
 
-    /// Waits, though not longer than a closing server likes.
-    private func wait(nanoseconds: Int64) {
-        let parker = Parker()
-        let slice: Int64 = 50_000_000
-        var left = nanoseconds
-        while left > 0, !isClosing.load(ordering: .acquiring) {
-            parker.park(nanoseconds: min(left, slice))
-            left -= slice
+    /// Waits until the pace lets the next bytes go, in slices that a closing server does not mind.
+    private func keep(_ pace: inout SnapshotPace) throws(PersistenceError) {
+        while true {
+            if isClosing.load(ordering: .acquiring) { throw .cancelled }
+            let pause = pace.wait(lag: lag, now: clock.elapsed())
+            if pause == 0 { break }
+            options.sleep(pause)
+        }
+        guard let waited = pace.waited(now: clock.elapsed()) else { return }
+        note { statistics in
+            statistics.pauses += 1
+            statistics.pausedNanoseconds += waited
         }
     }
 

@@ -38,6 +38,7 @@ package final class DurableStore: Sendable {
     }
 
     let snapshots = Mutex(SnapshotSchedule())
+    private let lagBox = Mutex<(@Sendable () -> Int64)?>(nil)
     let finishedWord = Atomic<UInt64>(0)
     let lastFailed = Atomic<Bool>(false)
     /// Held while a snapshot is taken.
@@ -157,6 +158,14 @@ package final class DurableStore: Sendable {
     func notify() {
         let observer = observer.withLock { $0 }
         observer?()
+    }
+
+    /// `lag` says how late the server is with its requests now, in nanoseconds. Snapshots ask it all the time.
+    package func setLag(_ lag: (@Sendable () -> Int64)?) { lagBox.withLock { $0 = lag } }
+
+    var lag: Int64 {
+        let lag = lagBox.withLock { $0 }
+        return lag?() ?? 0
     }
 
     /// Starts the log, and a thread that takes snapshots and reserves LSNs.

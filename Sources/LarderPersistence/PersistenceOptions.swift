@@ -23,6 +23,8 @@ package struct PersistenceOptions: Sendable {
     package var snapshotMilliseconds: Milliseconds = 900_000
     /// How fast a snapshot is written; 0: as fast as the disk takes it.
     package var snapshotBytesPerSecond = 25_000_000
+    /// Above this lag of the server a snapshot is written at a tenth of that; nanoseconds.
+    package var snapshotLagMax: Int64 = 2_000_000
     /// A snapshot is synced, and forgotten by the page cache, every so many bytes.
     package var snapshotSyncBytes = 4 << 20
     /// After a snapshot that failed, so long until the next attempt.
@@ -37,6 +39,8 @@ package struct PersistenceOptions: Sendable {
     package var loadThreads = 2
     /// What the lock file says of its owner.
     package var owner = ProcessIdentity.describe()
+    /// Waits so many nanoseconds, on the thread that writes a snapshot.
+    package var sleep: @Sendable (Int64) -> Void = { Parker().park(nanoseconds: $0) }
     /// Where ids and salts come from.
     package var random: @Sendable () -> UInt64 = {
         var generator = SystemRandomNumberGenerator()

@@ -11,6 +11,10 @@ package struct SnapshotStatistics: Sendable, Equatable {
     package var lastEntries: UInt64 = 0
     package var lastBytes: UInt64 = 0
     package var lastElapsedMilliseconds: Milliseconds = 0
+    /// Blocks that waited because the server was slow, and for how long altogether; those of a snapshot under way included.
+    package var pauses = 0
+    package var pausedNanoseconds: Int64 = 0
+    package var pausedMilliseconds: Milliseconds { pausedNanoseconds / 1_000_000 }
     /// When the last one was published, Unix milliseconds; 0: none in this start.
     package var lastWall: Milliseconds = 0
 }

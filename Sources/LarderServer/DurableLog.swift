@@ -94,6 +94,11 @@ package final class DurableLog: ReplyLog {
         let snapshots = durable.snapshotStatistics
         figure("larder_snapshots_total", "Snapshots taken since the start.", true, Int64(snapshots.taken))
         figure("larder_snapshots_failed_total", "Snapshots that failed.", true, Int64(snapshots.failed))
+        figure(
+            "larder_snapshot_pauses_total", "Blocks of snapshots that waited because turns took too long.", true,
+            Int64(snapshots.pauses))
+        figure(
+            "larder_snapshot_paused_milliseconds_total", "How long they waited.", true, snapshots.pausedMilliseconds)
         figure("larder_snapshot_entries", "Entries in the last snapshot.", false, Int64(clamping: snapshots.lastEntries))
         figure("larder_snapshot_bytes", "Bytes of the last snapshot.", false, Int64(clamping: snapshots.lastBytes))
         figure("larder_snapshot_milliseconds", "How long the last snapshot took.", false, snapshots.lastElapsedMilliseconds)

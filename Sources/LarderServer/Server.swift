@@ -103,6 +103,7 @@ package final class Server: @unchecked Sendable {
         do {
             let report = try durable.recover(progress: context.recovery)
             context.time.advance(toAtLeast: report.newestWall)
+            durable.setLag { [turnTimes = context.turnTimes] in turnTimes.p99 }
             try durable.start()
             let workers = workers
             log.open { for worker in workers { worker.logMoved() } }

@@ -47,6 +47,7 @@ package final class ServerContext: Sendable {
     package let executor: CommandExecutor
     package let report: StatusReport
     package let recovery = RecoveryProgress()
+    package let turnTimes = TurnTimes()
     package let connections = Atomic<Int>(0)
     /// Connections beyond the most that may be, which are open until they have been told so.
     package let turnedAway = Atomic<Int>(0)
@@ -81,8 +82,9 @@ package final class ServerContext: Sendable {
         set { drainWord.store(newValue, ordering: .releasing) }
     }
 
-    func beginTurn() -> Turn {
-        Turn(now: time.now(), position: log.position, logWorks: log.isWorking, isReady: phase != .loading)
+    /// - Parameter elapsed: `time.elapsed()`.
+    func beginTurn(at elapsed: Int64) -> Turn {
+        Turn(now: time.now(at: elapsed), position: log.position, logWorks: log.isWorking, isReady: phase != .loading)
     }
 
     func connectionClosed(isTurnedAway: Bool) {

@@ -18,9 +18,15 @@ package final class ServerTime: Sendable {
     }
 
     /// Now, in Unix milliseconds.
-    package func now() -> Milliseconds {
-        anchorWall.load(ordering: .relaxed) + (clock.elapsed() - anchorElapsed) / 1_000_000
+    package func now() -> Milliseconds { now(at: elapsed()) }
+
+    /// The same at a reading of `elapsed()`.
+    func now(at elapsed: Int64) -> Milliseconds {
+        anchorWall.load(ordering: .relaxed) + (elapsed - anchorElapsed) / 1_000_000
     }
+
+    /// Nanoseconds that never go back, for differences.
+    func elapsed() -> Int64 { clock.elapsed() }
 
     /// Makes `now()` at least `time`: what was seen before a restart does not come back because a clock went back.
     package func advance(toAtLeast time: Milliseconds) {

@@ -52,6 +52,11 @@ package final class StatusReport: Sendable {
         page.counter("larder_refusals_total", "Requests answered with an error.", sum { $0.refusals.total })
         page.counter("larder_received_bytes_total", "Bytes from clients.", sum { $0.receivedBytes.total })
         page.counter("larder_sent_bytes_total", "Bytes to clients.", sum { $0.sentBytes.total })
+        page.counter("larder_turns_total", "Turns of the workers that found something to do.", sum { $0.turns.total })
+        page.counter("larder_turns_slow_total", "Those that took 2 ms or longer.", sum { $0.turns.slow })
+        page.gauge(
+            "larder_turn_p99_microseconds", "What 99 of 100 turns did not exceed in the last quarter of a second.",
+            context.turnTimes.p99 / 1_000)
         page.counter("larder_timeouts_total", "Connections closed for being too slow.", sum { $0.timeouts.total })
     }
 

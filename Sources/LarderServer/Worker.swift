@@ -99,7 +99,8 @@ package final class Worker: @unchecked Sendable {
         ready.removeAll(keepingCapacity: true)
         poller.wait(events, timeoutMilliseconds: isBusy ? 0 : waitMilliseconds) { ready.append($0) }
 
-        var turn = server.beginTurn()
+        let began = server.time.elapsed()
+        var turn = server.beginTurn(at: began)
         batch.beginTurn()
         goOnWithUnfinished(turn)
         for event in ready { handle(event, turn) }
@@ -113,6 +114,7 @@ package final class Worker: @unchecked Sendable {
             lastSweep = turn.now
             sweep(turn)
         }
+        if isBusy || !ready.isEmpty { metrics.turns.note(server.time.elapsed() - began) }
         return true
     }
 

@@ -18,8 +18,9 @@ package struct Counter: ~Copyable, Sendable {
     package var total: UInt64 { value.load(ordering: .relaxed) }
 }
 
-/// The counters of one worker.
+/// The counters of one worker. No other object is on their cache lines.
 package final class WorkerMetrics: Sendable {
+    private let front = InlineArray<8, UInt64>(repeating: 0)
     package let gets = Counter()
     package let puts = Counter()
     package let deletes = Counter()
@@ -31,6 +32,9 @@ package final class WorkerMetrics: Sendable {
     package let receivedBytes = Counter()
     package let sentBytes = Counter()
     package let timeouts = Counter()
+
+    package let turns = TurnCounts()
+    private let back = InlineArray<8, UInt64>(repeating: 0)
 
     package init() {}
 

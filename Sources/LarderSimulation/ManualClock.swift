@@ -16,10 +16,13 @@ package final class ManualClock: Clock {
     package func elapsed() -> Int64 { times.withLock { $0.elapsed } }
 
     /// Lets time pass.
-    package func advance(milliseconds: Milliseconds) {
+    package func advance(milliseconds: Milliseconds) { advance(nanoseconds: milliseconds * 1_000_000) }
+
+    /// Lets time pass; the wall clock shows its whole milliseconds.
+    package func advance(nanoseconds: Int64) {
         times.withLock {
-            $0.wall += milliseconds
-            $0.elapsed += milliseconds * 1_000_000
+            $0.wall += ($0.elapsed + nanoseconds) / 1_000_000 - $0.elapsed / 1_000_000
+            $0.elapsed += nanoseconds
         }
     }
 
