@@ -154,7 +154,12 @@ package final class WriteAheadLog: LogBackend {
 
     /// Writes one batch, if there is one and the segment has room for it.
     private func write(_ state: inout Writing) -> Bool {
-        guard state.writer.stage(from: buffer), !state.writer.needsSegment(limit: options.segmentBytes) else { return false }
+        guard state.writer.stage(from: buffer) else { return false }
+        if state.writer.needsSegment(limit: options.segmentBytes) {
+            // Only the log's thread changes segments, and nothing else tells it: the batch has left the buffer.
+            parker.wake()
+            return false
+        }
         state.writer.beginFrame(durable: durableLSN, wall: clock.wall())
         return push(&state)
     }
@@ -448,6 +453,8 @@ package final class WriteAheadLog: LogBackend {
         buffer.refuse()
         enter(target, error: error, file: file)
         notify()
+        // So that the log's thread begins to try again.
+        if target == .full { parker.wake() }
     }
 
     private func endFull() {

@@ -1,3 +1,4 @@
+import Dispatch
 import LarderBytes
 import LarderEngine
 import LarderPersistence
@@ -162,6 +163,52 @@ import Testing
         let (next, report) = try Rig.start(rig.files.afterPowerCut(seed: 3), history: rig.history, options: options)
         #expect(report.recordsReplayed == 40)
         #expect(next.matchesHistory(report))
+    }
+
+    /// Waits until the log's own thread, which is at work, has brought about what `condition` says.
+    private func waits(for condition: @escaping @Sendable () -> Bool, of log: WriteAheadLog, while work: () -> Void) -> Bool {
+        let moved = DispatchSemaphore(value: 0)
+        log.setObserver { moved.signal() }
+        work()
+        while !condition() {
+            // Far less than the minute after which the thread would wake by itself.
+            if moved.wait(timeout: .now() + 20) == .timedOut { return condition() }
+        }
+        return true
+    }
+
+    @Test func `a worker that finds the segment full leaves its batch to a thread that hears of it`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: Rig.options(segmentBytes: 8_192))
+        let log = rig.log
+        try log.start()
+        // Records of this namespace owe no sync, so the thread has nothing else to wake for.
+        for index in 0..<40 {
+            let isWritten = waits(for: { log.writtenLSN == rig.buffer.appliedLSN }, of: log) {
+                rig.set("key\(index)", String(repeating: "v", count: 500), in: rig.careless)
+                log.writeIfIdle()
+            }
+            try #require(isWritten, "the write of key\(index) was left lying")
+        }
+        try rig.store.close()
+        #expect(try rig.files.list().filter { $0.hasPrefix("wal-") }.count > 2)
+    }
+
+    @Test func `a worker that finds the disk full leaves its batch to a thread that tries again`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let log = rig.log
+        try log.start()
+        // The thread has been at work and has nothing more to do.
+        #expect(waits(for: { log.durableLSN == rig.buffer.appliedLSN }, of: log) {
+            rig.set("before", "0")
+            log.kick()
+        })
+        rig.files.setFault { $0.call == .write ? .error(SystemError.noSpace) : nil }
+        #expect(waits(for: { log.state == .full }, of: log) {
+            rig.set("a", "1", in: rig.careless)
+            log.writeIfIdle()
+        })
+        #expect(waits(for: { log.state == .ok && log.writtenLSN == rig.buffer.appliedLSN }, of: log) { rig.files.setFault(nil) })
+        try rig.store.close()
     }
 
     @Test func `a record larger than a segment gets one of its own`() throws {
