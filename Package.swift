@@ -77,10 +77,13 @@ let package = Package(
             path: "Benchmarks/SideBySide", swiftSettings: testSettings),
         .executableTarget(name: "floor", path: "Benchmarks/Floor"),
 
+        // Requests to compare caches with, and two plain caches to compare them to.
+        .target(name: "CacheTraces", path: "Benchmarks/CacheTraces", swiftSettings: testSettings),
+
         .testTarget(name: "LarderBytesTests", dependencies: ["LarderBytes"], swiftSettings: testSettings),
         .testTarget(name: "LarderPlatformTests", dependencies: ["LarderPlatform", "LarderBytes"], swiftSettings: testSettings),
         .testTarget(
-            name: "LarderEngineTests", dependencies: ["LarderEngine", "LarderBytes", "LarderPlatform"],
+            name: "LarderEngineTests", dependencies: ["LarderEngine", "LarderBytes", "LarderPlatform", "CacheTraces"],
             swiftSettings: testSettings),
         .testTarget(name: "LarderWireTests", dependencies: ["LarderWire", "LarderBytes"], swiftSettings: testSettings),
         .testTarget(

@@ -5,6 +5,7 @@
 //    12  key bytes                                u16
 //    14  slot of the namespace                    u16
 //    16  [deadline : 44, wheel position : 16, armed : 1]   u64, with flag hasDeadline
+//        [newer u32, older u32]                            with flag hasLinks: its neighbours in a queue of eviction
 //        [metadata bytes u16, metadata]                    with flag hasMetadata
 //        key, value
 //
@@ -20,17 +21,21 @@ struct EntryShape {
     var valueBytes: Int
     var metadataBytes: Int
     var hasDeadline: Bool
+    var hasLinks: Bool
 
-    @inline(__always) init(keyBytes: Int, valueBytes: Int, metadataBytes: Int, hasDeadline: Bool) {
+    @inline(__always)
+    init(keyBytes: Int, valueBytes: Int, metadataBytes: Int, hasDeadline: Bool, hasLinks: Bool = false) {
         self.keyBytes = keyBytes
         self.valueBytes = valueBytes
         self.metadataBytes = metadataBytes
         self.hasDeadline = hasDeadline
+        self.hasLinks = hasLinks
     }
 
     @inline(__always) var byteCount: Int {
         let metadata = metadataBytes == 0 ? 0 : 2 &+ metadataBytes
-        return Entry.headerBytes &+ (hasDeadline ? 8 : 0) &+ metadata &+ keyBytes &+ valueBytes
+        let optional = (hasDeadline ? 8 : 0) &+ (hasLinks ? 8 : 0) &+ metadata
+        return Entry.headerBytes &+ optional &+ keyBytes &+ valueBytes
     }
 }
 
@@ -51,6 +56,8 @@ struct EntryShape {
         static let hasMetadata: UInt8 = 4
         static let frequencyShift: UInt8 = 3
         static let frequencyMask: UInt8 = 0b11000
+        static let hasLinks: UInt8 = 32
+        static let isInMain: UInt8 = 64
     }
 
     private static let valueBytesMask: UInt64 = 1 << 25 - 1
@@ -80,14 +87,18 @@ struct EntryShape {
         hasMetadata ? Int(unsafe base.loadUnaligned(fromByteOffset: metadataOffset, as: UInt16.self)) : 0
     }
 
-    @inline(__always) private var metadataOffset: Int { hasDeadline ? 24 : 16 }
+    // Without a branch: each flag, moved, is the eight bytes that it stands for.
+    @inline(__always) private var linksOffset: Int { 16 &+ Int(flags & Flag.hasDeadline) &* 4 }
+    @inline(__always) private var metadataOffset: Int { linksOffset &+ Int(flags & Flag.hasLinks) &>> 2 }
 
     @inline(__always) private var keyOffset: Int {
         hasMetadata ? metadataOffset &+ 2 &+ metadataBytes : metadataOffset
     }
 
     @inline(__always) var shape: EntryShape {
-        EntryShape(keyBytes: keyBytes, valueBytes: valueBytes, metadataBytes: metadataBytes, hasDeadline: hasDeadline)
+        EntryShape(
+            keyBytes: keyBytes, valueBytes: valueBytes, metadataBytes: metadataBytes, hasDeadline: hasDeadline,
+            hasLinks: hasLinks)
     }
 
     /// How many bytes it takes, before rounding to a slot.
@@ -156,25 +167,67 @@ struct EntryShape {
         }
     }
 
-    /// How often it was read of late, 0 to 3: what eviction goes by.
+    // MARK: Eviction
+
+    /// Whether it is in a queue of eviction.
+    @inline(__always) var hasLinks: Bool { flags & Flag.hasLinks != 0 }
+
+    /// Whether that queue is the main one. Means nothing unless it `hasLinks`.
+    @inline(__always) var isInMain: Bool {
+        get { flags & Flag.isInMain != 0 }
+        nonmutating set { flags = newValue ? flags | Flag.isInMain : flags & ~Flag.isInMain }
+    }
+
+    /// The entries beside it in its queue, or 0.
+    var newer: Reference {
+        get { unsafe base.load(fromByteOffset: linksOffset, as: Reference.self) }
+        nonmutating set {
+            precondition(hasLinks, "no room for a link")
+            unsafe base.storeBytes(of: newValue, toByteOffset: linksOffset, as: Reference.self)
+        }
+    }
+
+    var older: Reference {
+        get { unsafe base.load(fromByteOffset: linksOffset &+ 4, as: Reference.self) }
+        nonmutating set {
+            precondition(hasLinks, "no room for a link")
+            unsafe base.storeBytes(of: newValue, toByteOffset: linksOffset &+ 4, as: Reference.self)
+        }
+    }
+
+    static let frequencyMax: UInt8 = 3
+
+    /// How often it was used of late, 0 to 3: what eviction goes by.
     var frequency: UInt8 {
         get { (flags & Flag.frequencyMask) >> Flag.frequencyShift }
-        nonmutating set { flags = flags & ~Flag.frequencyMask | min(newValue, 3) << Flag.frequencyShift }
+        nonmutating set { flags = flags & ~Flag.frequencyMask | min(newValue, Self.frequencyMax) << Flag.frequencyShift }
+    }
+
+    /// Notes a use. Writes nothing where nothing would come of it, so that reading does not make the line another's.
+    @inline(__always) func noteUse() {
+        let flags = flags
+        guard flags & Flag.hasLinks != 0, flags & Flag.frequencyMask != Flag.frequencyMask else { return }
+        self.flags = flags &+ (1 << Flag.frequencyShift)
     }
 
     // MARK: Writing
 
     /// Writes all of it. The memory has `shape.byteCount` bytes; the key is not within them, unless it is where it belongs.
     func write(
-        lsn: LSN, namespaceSlot: UInt16, deadline: Deadline, hasDeadline: Bool, metadata: RawSpan, key: RawSpan,
-        value: RawSpan
+        lsn: LSN, namespaceSlot: UInt16, deadline: Deadline, hasDeadline: Bool, hasLinks: Bool = false,
+        metadata: RawSpan, key: RawSpan, value: RawSpan
     ) {
-        writeHeader(
-            namespaceSlot: namespaceSlot, keyBytes: key.byteCount, valueBytes: value.byteCount, hasDeadline: hasDeadline,
-            hasMetadata: metadata.byteCount > 0)
+        let flags =
+            (hasDeadline ? Flag.hasDeadline : 0) | (hasLinks ? Flag.hasLinks : 0)
+            | (metadata.byteCount > 0 ? Flag.hasMetadata : 0)
+        writeHeader(namespaceSlot: namespaceSlot, keyBytes: key.byteCount, valueBytes: value.byteCount, flags: flags)
         var offset = Self.headerBytes
         if hasDeadline {
             unsafe base.storeBytes(of: UInt64(deadline.rawValue), toByteOffset: offset, as: UInt64.self)
+            offset &+= 8
+        }
+        if hasLinks {
+            unsafe base.storeBytes(of: 0, toByteOffset: offset, as: UInt64.self)
             offset &+= 8
         }
         if metadata.byteCount > 0 {
@@ -188,12 +241,10 @@ struct EntryShape {
         self.lsn = lsn
     }
 
-    private func writeHeader(
-        namespaceSlot: UInt16, keyBytes: Int, valueBytes: Int, hasDeadline: Bool, hasMetadata: Bool
-    ) {
+    private func writeHeader(namespaceSlot: UInt16, keyBytes: Int, valueBytes: Int, flags: UInt8) {
         precondition(keyBytes <= Int(UInt16.max) && valueBytes <= Self.valueBytesMax, "does not fit the header")
         var word = UInt64(valueBytes)
-        word |= UInt64((hasDeadline ? Flag.hasDeadline : 0) | (hasMetadata ? Flag.hasMetadata : 0)) << 24
+        word |= UInt64(flags) << 24
         word |= UInt64(keyBytes) << 32 | UInt64(namespaceSlot) << 48
         unsafe base.storeBytes(of: word, toByteOffset: 8, as: UInt64.self)
     }

@@ -181,7 +181,7 @@ extension LogRecord {
 
     /// Appends the record as an entry of a snapshot.
     ///
-    /// - Parameter access: When the entry was last used, as coarsely as the store knows it.
+    /// - Parameter access: How the entry was used; see `AccessByte`.
     package func appendSnapshotEntry(to buffer: inout ByteBuffer, access: UInt8) {
         buffer.reserve(snapshotByteCount)
         appendHeader(to: &buffer, lsn: lsn)

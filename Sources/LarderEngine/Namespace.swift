@@ -1,7 +1,7 @@
 // A handle to a namespace: a pointer to what is known of it, in memory that is never given back.
 //
 // Immortal memory makes the handle plain bits: copying it counts nothing, and a connection may hold one for as long as it
-// likes, past the drop of the namespace, which it then sees in `state`. The price is about 150 bytes and the name for each
+// likes, past the drop of the namespace, which it then sees in `state`. The price is about 400 bytes and the name for each
 // namespace that was ever made while the process lives.
 //
 // Sound because a descriptor is initialised before its address is known to anyone else, is never deinitialised, and
@@ -26,6 +26,8 @@ struct NamespaceDescriptor: ~Copyable {
     let isGone = Atomic<Bool>(false)
     @usableFromInline let flushLSN: Atomic<UInt64>
     let updatedLSN: Atomic<UInt64>
+    /// What is held of it, and how much may be.
+    let budget: NamespaceBudget
 
     init(number: UInt32, slot: UInt16, name: RawSpan, record: NamespaceRecord, updatedLSN lsn: LSN) {
         self.number = number
@@ -36,6 +38,7 @@ struct NamespaceDescriptor: ~Copyable {
         unsafe self.name = UnsafeRawBufferPointer(rebasing: copy[..<name.byteCount])
         created = Atomic(record.created)
         settings = Atomic(record.settings.word)
+        budget = NamespaceBudget(bytesMax: record.settings.bytesMax)
         state = Atomic(record.state.rawValue)
         flushLSN = Atomic(record.flushLSN.rawValue)
         updatedLSN = Atomic(lsn.rawValue)
@@ -85,8 +88,13 @@ package struct Namespace: Equatable {
     }
 
     package var settings: NamespaceSettings {
-        NamespaceSettings(word: unsafe descriptor.pointee.settings.load(ordering: .relaxed))
+        NamespaceSettings(word: settingsWord, bytesMax: budget.bytesMax)
     }
+
+    /// `NamespaceSettings.word`.
+    var settingsWord: UInt32 { unsafe descriptor.pointee.settings.load(ordering: .relaxed) }
+
+    var budget: NamespaceBudget { unsafe descriptor.pointee.budget }
 
     package var state: NamespaceState {
         // Only ever the raw value of a state.
@@ -113,7 +121,10 @@ package struct Namespace: Equatable {
 
     package func set(_ state: NamespaceState) { unsafe descriptor.pointee.state.store(state.rawValue, ordering: .releasing) }
 
-    func set(_ settings: NamespaceSettings) { unsafe descriptor.pointee.settings.store(settings.word, ordering: .relaxed) }
+    func set(_ settings: NamespaceSettings) {
+        unsafe descriptor.pointee.settings.store(settings.word, ordering: .relaxed)
+        budget.set(bytesMax: settings.bytesMax)
+    }
 
     func set(created: Milliseconds) { unsafe descriptor.pointee.created.store(created, ordering: .relaxed) }
 

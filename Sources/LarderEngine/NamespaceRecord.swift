@@ -5,8 +5,8 @@
 //     0  layout, 1                     8  id, 16 bytes as a UUID prints them
 //     1  state                        24  created, Unix milliseconds
 //     2  durability                   32  LSN of the last flush
-//     3  key rule                     40  reserved, zero
-//     4  how many numbers were given
+//     3  key rule                     40  how many bytes its entries may take, 7 bytes; 0 for no limit
+//     4  how many numbers were given  47  eviction
 //
 // A reader takes the fields that it knows and ignores what follows them.
 
@@ -58,7 +58,7 @@ package struct NamespaceRecord: Equatable, Sendable {
         buffer.append(littleEndian: id.low.byteSwapped)
         buffer.append(littleEndian: created)
         buffer.append(littleEndian: flushLSN.rawValue)
-        buffer.append(zeros: 8)
+        buffer.append(littleEndian: UInt64(settings.bytesMax) | UInt64(settings.eviction.rawValue) << 56)
     }
 
     /// - Returns: nil when the bytes are too few, of another layout, or name a state or setting that is not known.
@@ -66,10 +66,11 @@ package struct NamespaceRecord: Equatable, Sendable {
         guard bytes.byteCount >= Self.byteCount, bytes.byte(at: 0) == Self.layout,
             let state = NamespaceState(rawValue: bytes.byte(at: 1)),
             let durability = Durability(rawValue: bytes.byte(at: 2)),
-            let keyRule = KeyRule(rawValue: bytes.byte(at: 3))
+            let keyRule = KeyRule(rawValue: bytes.byte(at: 3)), let eviction = Eviction(rawValue: bytes.byte(at: 47))
         else { return nil }
         self.state = state
-        settings = NamespaceSettings(durability: durability, keyRule: keyRule)
+        let bytesMax = Int(bytes.littleEndian(at: 40, as: UInt64.self) & UInt64(NamespaceSettings.bytesMaxMax))
+        settings = NamespaceSettings(durability: durability, keyRule: keyRule, eviction: eviction, bytesMax: bytesMax)
         numbersGiven = bytes.littleEndian(at: 4, as: UInt32.self)
         id = NamespaceID(
             high: bytes.littleEndian(at: 8, as: UInt64.self).byteSwapped,

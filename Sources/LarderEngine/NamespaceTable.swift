@@ -24,6 +24,7 @@ import Synchronization
 
     package let lock = Lock()
     private let version = Atomic<UInt64>(0)
+    private let evicting = Atomic<Bool>(false)
     private let index: Atomic<UInt>
     private var state = Guarded()
     /// The handles by slot, or zero. As immortal as the descriptors, for the sake of who looks something up meanwhile.
@@ -53,6 +54,7 @@ import Synchronization
         unsafe slots[0].store(`default`.bits, ordering: .relaxed)
         index = Atomic(NamespaceIndex(capacity: 64).bits)
         state.all.append(`default`)
+        note(settings)
         NamespaceIndex(bits: index.load(ordering: .relaxed)).insert(`default`)
     }
 
@@ -125,7 +127,15 @@ import Synchronization
 
     private static let triesMax = 8
 
+    /// Whether any namespace has ever evicted.
+    var hasEvicting: Bool { evicting.load(ordering: .relaxed) }
+
     // MARK: Changing, with the lock held
+
+    /// Notes what a namespace is set to.
+    func note(_ settings: NamespaceSettings) {
+        if settings.eviction != .none { evicting.store(true, ordering: .relaxed) }
+    }
 
     var numbersGiven: UInt32 { state.numbersGiven }
 
@@ -149,6 +159,7 @@ import Synchronization
     /// - Returns: nil when there are as many as there can be.
     package func insert(number: UInt32, name: RawSpan, record: NamespaceRecord, updatedLSN: LSN = .zero) -> Namespace? {
         guard let slot = takeSlot() else { return nil }
+        note(record.settings)
         let namespace = Namespace(
             NamespaceDescriptor(number: number, slot: slot, name: name, record: record, updatedLSN: updatedLSN))
         unsafe slots[Int(slot)].store(namespace.bits, ordering: .releasing)

@@ -32,6 +32,7 @@ extension Shard {
             if !goesOn {
                 sweep.swept = sweep.sweeping
                 sweep.isUnderWay = false
+                forgetDropped(namespaces)
                 return sweep.swept != flushes
             }
         }
@@ -58,6 +59,16 @@ extension Shard {
         if count == Self.batchMax { return true }
         sweep.cursor = cursor
         return goesOn
+    }
+
+    /// Forgets namespaces that were dropped: their slots will be others'.
+    private mutating func forgetDropped(_ table: NamespaceTable) {
+        for number in 0..<max(namespaces.capacity, queues.slots) {
+            let slot = UInt16(number)
+            if let namespace = table.find(slot: slot), namespace.state != .deleting { continue }
+            if number < namespaces.capacity { namespaces[slot] = NamespaceShare() }
+            if queues.has(slot) { queues[slot].forget() }
+        }
     }
 
     /// Erases an entry that nobody can see any more.

@@ -17,13 +17,19 @@ import LarderPlatform
     /// The namespace's, when the decision is made; the log compares.
     var flushLSN = LSN.zero
     let isLogged: Bool
+    /// Whether the namespace's entries may go without being asked: then what is not here may be in the log.
+    let isEvicting: Bool
+    let isLimited: Bool
 
     init(_ namespace: Namespace, _ position: TablePosition, _ now: Milliseconds, _ log: LogBuffer) {
         self.namespace = namespace
         self.position = position
         self.now = now
         unsafe self.log = Unmanaged.passUnretained(log)
-        isLogged = namespace.settings.durability != .off
+        let settings = namespace.settingsWord
+        isLogged = UInt8(truncatingIfNeeded: settings) != Durability.off.rawValue
+        isEvicting = settings & NamespaceSettings.evictionMask != 0
+        isLimited = settings & NamespaceSettings.isLimitedBit != 0
     }
 
     /// How often a write decides anew because a flush came between.
@@ -144,8 +150,13 @@ extension Shard {
             guard begin(&context) else { return WriteResult(.namespaceGone, lsn: .zero) }
             let found = findLive(key, context)
             guard condition.holds(for: found?.entry.lsn.rawValue) else { return unchanged(.conditionFailed, found, context) }
-            guard let found else { return unchanged(.notFound, nil, context) }
-            let deadline = lifetime.deadline(keeping: found.entry.deadline, now: context.now)
+            let deadline = lifetime.deadline(keeping: found?.entry.deadline ?? .never, now: context.now)
+            guard let found else {
+                // A lifetime that has passed is a removal, also of what is only in the log.
+                guard deadline.isDue(context.now) else { return unchanged(.notFound, nil, context) }
+                if let result = removeFound(nil, key, context) { return result }
+                continue
+            }
             if deadline == found.entry.deadline { return unchanged(.updated, found, context) }
             let result =
                 deadline.isDue(context.now) ? removeFound(found, key, context) : change(found, key, deadline, context)
@@ -216,7 +227,8 @@ extension Shard {
     ) -> WriteResult? {
         let shape = EntryShape(
             keyBytes: key.byteCount, valueBytes: value.byteCount, metadataBytes: metadata.byteCount,
-            hasDeadline: !deadline.isNever)
+            hasDeadline: !deadline.isNever, hasLinks: context.isEvicting)
+        guard isAllowed(shape, replacing: found, context) else { return unchanged(.namespaceFull, found, context) }
         guard let prepared = prepare(shape, replacing: found) else { return unchanged(.outOfMemory, found, context) }
         let record = LogRecord(
             .set, namespace: context.namespace.number, deadline: deadline, key: key, metadata: metadata, value: value)
@@ -233,16 +245,35 @@ extension Shard {
     }
 
     private mutating func removeFound(_ found: Found?, _ key: RawSpan, _ context: WriteContext) -> WriteResult? {
-        guard let found else { return unchanged(.notFound, nil, context) }
+        // What was evicted may still be in the log, and would be back after a restart: so its removal has to be logged as well.
+        if found == nil && !(context.isEvicting && context.isLogged) { return unchanged(.notFound, nil, context) }
         let record = LogRecord(
             .remove, namespace: context.namespace.number, key: key, metadata: RawSpan(), value: RawSpan())
         let answer = context.append(record, record.bodyChecksum)
         guard answer.outcome == .appended else {
             return Self.outcome(answer.outcome).map { unchanged($0, found, context) }
         }
-        erase(found, context.position)
         noteMissing(answer.lsn)
+        guard let found else { return WriteResult(.notFound, lsn: answer.lsn) }
+        erase(found, context.position)
         return WriteResult(.removed, lsn: answer.lsn)
+    }
+
+    /// Whether the namespace's limit allows an entry of this shape in place of `found`. One that evicts makes room afterwards.
+    @inline(__always)
+    private func isAllowed(_ shape: EntryShape, replacing found: Found?, _ context: WriteContext) -> Bool {
+        !context.isLimited || isWithinLimit(shape, replacing: found, context)
+    }
+
+    @inline(never)
+    private func isWithinLimit(_ shape: EntryShape, replacing found: Found?, _ context: WriteContext) -> Bool {
+        let limit = context.namespace.budget.bytesMax
+        let bytes = chargedBytes(shape.byteCount)
+        if context.isEvicting { return bytes <= limit }
+        let growth = bytes - (found.map { chargedBytes($0.entry) } ?? 0)
+        if growth <= 0 { return true }
+        let share = namespaces[context.namespace.slot]
+        return context.namespace.budget.used(since: share.flushLSN) + share.unreported + growth <= limit
     }
 
     /// Gives an entry another deadline, and room for one if it has none.
@@ -254,6 +285,7 @@ extension Shard {
         shape.hasDeadline = true
         var prepared: Prepared?
         if !entry.hasDeadline {
+            guard isAllowed(shape, replacing: found, context) else { return unchanged(.namespaceFull, found, context) }
             prepared = prepareElsewhere(shape, replacing: found)
             if prepared == nil { return unchanged(.outOfMemory, found, context) }
         } else if !wheel.prepare(&slab) {
@@ -285,6 +317,7 @@ extension Shard {
         } else {
             entry.deadline = deadline
             entry.lsn = lsn
+            entry.noteUse()
             wheel.arm(found.reference, &slab)
         }
     }
@@ -309,6 +342,7 @@ extension Shard {
         let text = DecimalText(integer)
         var shape = entry.shape
         shape.valueBytes = text.bytes.byteCount
+        guard isAllowed(shape, replacing: found, context) else { return unchanged(.namespaceFull, found, context) }
         guard let prepared = prepare(shape, replacing: found) else { return unchanged(.outOfMemory, found, context) }
         let record = LogRecord(
             .set, namespace: context.namespace.number, deadline: entry.deadline, key: key, metadata: entry.metadata,
@@ -326,13 +360,6 @@ extension Shard {
         return WriteResult(.updated, lsn: answer.lsn, version: answer.lsn.rawValue, deadline: entry.deadline)
     }
 
-    private mutating func replaceValue(_ entry: Entry, _ value: RawSpan, _ lsn: LSN) {
-        recount(entry) {
-            $0.replaceValue(value)
-            $0.lsn = lsn
-        }
-    }
-
     /// Writes an entry anew in other memory, with another value.
     private mutating func copy(
         _ found: Found, to prepared: Prepared, _ key: RawSpan, _ position: TablePosition, value: RawSpan, _ lsn: LSN
@@ -340,7 +367,8 @@ extension Shard {
         let target = table.entry(prepared.reference)
         target.write(
             lsn: .zero, namespaceSlot: found.entry.namespaceSlot, deadline: found.entry.deadline,
-            hasDeadline: found.entry.hasDeadline, metadata: found.entry.metadata, key: key, value: value)
+            hasDeadline: found.entry.hasDeadline, hasLinks: prepared.hasLinks, metadata: found.entry.metadata, key: key,
+            value: value)
         place(prepared, replacing: found, position, lsn: lsn)
     }
 
@@ -351,13 +379,14 @@ extension Shard {
         let entry = found.entry
         var shape = entry.shape
         shape.valueBytes += suffix.byteCount
+        guard isAllowed(shape, replacing: found, context) else { return unchanged(.namespaceFull, found, context) }
         guard let prepared = prepareElsewhere(shape, replacing: found) else {
             return unchanged(.outOfMemory, found, context)
         }
         let target = table.entry(prepared.reference)
         target.write(
             lsn: .zero, namespaceSlot: entry.namespaceSlot, deadline: entry.deadline, hasDeadline: entry.hasDeadline,
-            metadata: entry.metadata, key: key, value: entry.value)
+            hasLinks: prepared.hasLinks, metadata: entry.metadata, key: key, value: entry.value)
         target.extendValue(suffix)
         let record = LogRecord(
             .set, namespace: context.namespace.number, deadline: target.deadline, key: key, metadata: target.metadata,

@@ -19,6 +19,8 @@ struct Prepared {
     let byteCount: Int
     /// Whether it is the memory of the entry that it will replace.
     let isInPlace: Bool
+    /// Whether there is room for links.
+    let hasLinks: Bool
 }
 
 /// A shard. Touched only by the holder of its lock, which lies beside it.
@@ -36,6 +38,8 @@ struct Shard: ~Copyable {
     let arena: PageArena
     /// What this shard calls itself towards the arena, for runs that are not the slab's.
     private let tableOwner: UInt32
+    // Last, so that what every operation looks at stays together.
+    var queues = ShardQueues()
 
     init?(arena: PageArena, index: Int, hasher: TableHasher, hint: TableHint) {
         tableOwner = Slab.tableLabel(shard: index)
@@ -79,7 +83,7 @@ struct Shard: ~Copyable {
         let byteCount = shape.byteCount
         if shape.hasDeadline && !wheel.prepare(&slab) { return nil }
         if let found, slab.isSameSize(byteCount, found.entry.byteCount) {
-            return Prepared(reference: found.reference, byteCount: byteCount, isInPlace: true)
+            return Prepared(reference: found.reference, byteCount: byteCount, isInPlace: true, hasLinks: shape.hasLinks)
         }
         return prepareElsewhere(shape, replacing: found)
     }
@@ -90,7 +94,7 @@ struct Shard: ~Copyable {
         if shape.hasDeadline && !wheel.prepare(&slab) { return nil }
         if found == nil && !table.makeRoom(owner: tableOwner) { return nil }
         guard let reference = slab.allocate(byteCount) else { return nil }
-        return Prepared(reference: reference, byteCount: byteCount, isInPlace: false)
+        return Prepared(reference: reference, byteCount: byteCount, isInPlace: false, hasLinks: shape.hasLinks)
     }
 
     /// Gives back what was prepared and is not needed after all.
@@ -104,12 +108,15 @@ struct Shard: ~Copyable {
         deadline: Deadline, metadata: RawSpan, key: RawSpan, value: RawSpan
     ) {
         let entry = table.entry(prepared.reference)
-        if let found { subtract(found.entry) }
+        let replaced = Counted(found, prepared, self)
         let former = prepared.isInPlace ? entry.wheelPosition : nil
+        var links: EntryLinks?
+        if let found, found.entry.hasLinks { links = takeLinks(found.entry, staying: prepared.hasLinks) }
         entry.write(
-            lsn: lsn, namespaceSlot: namespaceSlot, deadline: deadline, hasDeadline: !deadline.isNever, metadata: metadata,
-            key: key, value: value)
-        add(entry)
+            lsn: lsn, namespaceSlot: namespaceSlot, deadline: deadline, hasDeadline: !deadline.isNever,
+            hasLinks: prepared.hasLinks, metadata: metadata, key: key, value: value)
+        count(entry, prepared, replacing: replaced)
+        if prepared.hasLinks { link(prepared.reference, entry, links, position) }
         show(prepared, entry, replacing: found, position)
         wheel.rearm(prepared.reference, former: former, &slab)
     }
@@ -119,9 +126,12 @@ struct Shard: ~Copyable {
         _ prepared: Prepared, replacing found: Found, _ position: TablePosition, lsn: LSN
     ) {
         let entry = table.entry(prepared.reference)
-        subtract(found.entry)
+        let replaced = Counted(found, prepared, self)
+        var links: EntryLinks?
+        if found.entry.hasLinks { links = takeLinks(found.entry, staying: entry.hasLinks) }
         entry.lsn = lsn
-        add(entry)
+        count(entry, prepared, replacing: replaced)
+        if entry.hasLinks { link(prepared.reference, entry, links, position) }
         show(prepared, entry, replacing: found, position)
         wheel.arm(prepared.reference, &slab)
     }
@@ -147,16 +157,19 @@ struct Shard: ~Copyable {
     mutating func erase(_ found: Found, _ position: TablePosition) {
         indexRemove(found.reference, found.entry)
         subtract(found.entry)
+        if found.entry.hasLinks { unlink(found.entry) }
         table.remove(found.place, position)
         release(found)
     }
 
     /// Erases the entry at a reference that is known to be one.
     mutating func erase(_ reference: Reference) {
-        let entry = table.entry(reference)
-        let position = table.position(entry)
+        erase(reference, table.position(table.entry(reference)))
+    }
+
+    mutating func erase(_ reference: Reference, _ position: TablePosition) {
         guard let place = table.find(position, reference) else { preconditionFailure("an entry is not in the table") }
-        erase(Found(place: place, reference: reference, entry: entry), position)
+        erase(Found(place: place, reference: reference, entry: table.entry(reference)), position)
     }
 
     private mutating func release(_ found: Found) {
@@ -167,34 +180,63 @@ struct Shard: ~Copyable {
     // MARK: Counting
 
     /// Learns of flushes since the namespace was last met here. To be called before any change.
-    mutating func notice(_ namespace: Namespace, flushLSN: LSN) {
-        if namespaces.notice(flush: flushLSN, slot: namespace.slot) { indexDrop(namespaceSlot: namespace.slot) }
+    @inline(__always) mutating func notice(_ namespace: Namespace, flushLSN: LSN) {
+        if !namespaces.knows(flush: flushLSN, slot: namespace.slot) { learn(namespace, flushLSN: flushLSN) }
     }
 
-    private mutating func add(_ entry: Entry) {
-        var share = namespaces[entry.namespaceSlot]
-        share.keys &+= 1
-        share.bytes &+= Self.countedBytes(entry)
-        namespaces[entry.namespaceSlot] = share
+    @inline(never) private mutating func learn(_ namespace: Namespace, flushLSN: LSN) {
+        guard namespaces.notice(flush: flushLSN, namespace) else { return }
+        indexDrop(namespaceSlot: namespace.slot)
+        if queues.has(namespace.slot) { queues[namespace.slot].forget() }
+    }
+
+    /// What an entry counted for that is replaced; it is alive.
+    private struct Counted {
+        var keys = 0
+        var bytes = 0
+        var charged = 0
+
+        @inline(__always) init(_ found: Found?, _ prepared: Prepared, _ shard: borrowing Shard) {
+            guard let found else { return }
+            keys = 1
+            bytes = Shard.countedBytes(found.entry)
+            // In place the slot stays the same.
+            if !prepared.isInPlace { charged = shard.chargedBytes(found.entry) }
+        }
+    }
+
+    @inline(__always)
+    private mutating func count(_ entry: Entry, _ prepared: Prepared, replacing former: Counted) {
+        let charged = prepared.isInPlace ? 0 : chargedBytes(prepared.byteCount)
+        namespaces.count(
+            entry.namespaceSlot, keys: 1 &- former.keys, bytes: Self.countedBytes(entry) &- former.bytes,
+            charged: charged &- former.charged)
     }
 
     private mutating func subtract(_ entry: Entry) {
-        var share = namespaces[entry.namespaceSlot]
         // What a flush took is not counted any more.
-        guard entry.lsn > share.flushLSN else { return }
-        share.keys &-= 1
-        share.bytes &-= Self.countedBytes(entry)
-        namespaces[entry.namespaceSlot] = share
+        guard entry.lsn > namespaces[entry.namespaceSlot].flushLSN else { return }
+        namespaces.count(
+            entry.namespaceSlot, keys: -1, bytes: -Self.countedBytes(entry), charged: -chargedBytes(entry))
     }
 
-    /// Counts an entry anew around a change in place.
-    mutating func recount(_ entry: Entry, _ change: (Entry) -> Void) {
-        subtract(entry)
-        change(entry)
-        add(entry)
+    /// Changes the value of an entry in place, which is a use of it.
+    mutating func replaceValue(_ entry: Entry, _ value: RawSpan, _ lsn: LSN) {
+        namespaces.count(entry.namespaceSlot, keys: 0, bytes: value.byteCount &- entry.valueBytes, charged: 0)
+        entry.replaceValue(value)
+        entry.lsn = lsn
+        entry.noteUse()
     }
 
     static func countedBytes(_ entry: Entry) -> Int { entry.keyBytes &+ entry.metadataBytes &+ entry.valueBytes }
+
+    /// What an entry takes of memory: its slot, and what it takes elsewhere.
+    func chargedBytes(_ entry: Entry) -> Int { chargedBytes(entry.byteCount) }
+
+    func chargedBytes(_ byteCount: Int) -> Int { slab.slotBytes(byteCount) &+ Self.bytesElsewhere }
+
+    /// For its places in the table, in the wheel and in the memory of evicted keys: about as much as they take together.
+    static var bytesElsewhere: Int { 16 }
 
     // MARK: Upkeep
 

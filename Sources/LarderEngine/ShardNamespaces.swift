@@ -7,12 +7,33 @@
 
 /// A shard's part of a namespace.
 struct NamespaceShare {
+    /// The namespace's flush that the counts know of; none, which is above all, before it was first met.
+    var flushLSN = LSN(rawValue: .max)
     /// Keys that no flush has taken; those whose deadline has passed count until they are removed.
     var keys = 0
     /// Bytes of their keys, values and metadata.
     var bytes = 0
-    /// The namespace's flush that the counts know of.
-    var flushLSN = LSN.zero
+    /// What its entries take of memory, as `Shard.chargedBytes` counts it.
+    var charged = 0
+    /// How much of that, and how many keys, the namespace's sums do not know yet.
+    var unreported = 0
+    var unreportedKeys = 0
+    var budget: NamespaceBudget?
+
+    /// Counts a change of memory, and reports when it has become a batch.
+    @inline(__always) mutating func charge(_ change: Int, keys: Int) {
+        charged &+= change
+        unreported &+= change
+        unreportedKeys &+= keys
+        if let budget, unreported.magnitude >= budget.batch.magnitude { report() }
+    }
+
+    /// Lets the namespace's sums know everything.
+    @inline(never) mutating func report() {
+        guard unreported != 0 || unreportedKeys != 0, let budget else { return }
+        budget.report(unreported, entries: unreportedKeys, flushLSN: flushLSN)
+        (unreported, unreportedKeys) = (0, 0)
+    }
 }
 
 /// A shard's parts of all namespaces, by slot.
@@ -37,14 +58,31 @@ struct NamespaceShare {
         }
     }
 
+    /// Whether what is counted of the namespace with this slot is counted from this flush on.
+    @inline(__always) func knows(flush flushLSN: LSN, slot: UInt16) -> Bool {
+        unsafe Int(slot) < capacity && shares[Int(slot)].flushLSN == flushLSN
+    }
+
     /// Forgets what was counted before this flush.
     ///
     /// - Returns: Whether anything was forgotten.
-    @inline(__always) mutating func notice(flush flushLSN: LSN, slot: UInt16) -> Bool {
-        let share = self[slot]
-        if share.flushLSN == flushLSN { return false }
-        self[slot] = NamespaceShare(flushLSN: flushLSN)
+    mutating func notice(flush flushLSN: LSN, _ namespace: Namespace) -> Bool {
+        let share = self[namespace.slot]
+        self[namespace.slot] = NamespaceShare(flushLSN: flushLSN, budget: namespace.budget)
         return share.keys > 0
+    }
+
+    /// Counts a change of what the namespace with this slot holds. It was met before.
+    @inline(__always) mutating func count(_ slot: UInt16, keys: Int, bytes: Int, charged: Int) {
+        precondition(Int(slot) < capacity, "counted before it was met")
+        unsafe shares[Int(slot)].keys &+= keys
+        unsafe shares[Int(slot)].bytes &+= bytes
+        if charged != 0 { unsafe shares[Int(slot)].charge(charged, keys: keys) }
+    }
+
+    /// Lets the namespace's sums know all that this shard does.
+    mutating func report(_ slot: UInt16) {
+        if Int(slot) < capacity { unsafe shares[Int(slot)].report() }
     }
 
     @inline(never) private mutating func grow(toHold slot: Int) {

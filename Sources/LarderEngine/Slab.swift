@@ -6,6 +6,8 @@
 // Unsafe, and sound because a slot is handed out once until it is freed, a page belongs to one shard, whose lock the caller
 // holds, and every address is a slot of a page or a run that the arena gave.
 
+import CLarderIntrinsics
+
 /// Slots for entries, and for the chunks of the timing wheel.
 @safe struct Slab: ~Copyable {
     private let arena: PageArena
@@ -56,6 +58,18 @@
         if bytes <= limit && other <= limit { return classes.index(bytes) == classes.index(other) }
         return bytes > limit && other > limit && Self.units(bytes) == Self.units(other)
     }
+
+    /// What `allocate(bytes)` takes.
+    @inline(__always) func slotBytes(_ bytes: Int) -> Int {
+        bytes <= SlabClasses.slotBytesMax
+            ? classes[classes.index(bytes)].bytes : Self.units(bytes) &* PageArena.unitBytes
+    }
+
+    /// Asks the processor for what lies at `reference`.
+    @inline(__always) func prefetch(_ reference: Reference) { unsafe larder_prefetch(address(reference)) }
+
+    /// The entry that lies at `reference`.
+    @inline(__always) func entry(_ reference: Reference) -> Entry { unsafe Entry(address(reference)) }
 
     /// Whether an entry of this shard lies at `reference`, which may be any number that once was a reference of it.
     func isLiveEntry(_ reference: Reference) -> Bool {

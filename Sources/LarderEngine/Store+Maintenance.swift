@@ -35,6 +35,7 @@ extension Store {
         var rest = budget
         var report = MaintenanceReport(hasMore: false, nextDue: nil)
         var idle = 0
+        let isOver = makeRoomEverywhere(now: now, steps: &rest)
         // Round and round until a whole round had nothing to do.
         while rest > 0, idle < shardCount {
             let index = maintained.wrappingAdd(1, ordering: .relaxed).oldValue & (shardCount &- 1)
@@ -46,7 +47,7 @@ extension Store {
             if let nextDue { report.nextDue = min(report.nextDue ?? .max, nextDue) }
         }
         if idle == shardCount && hasDropped { forgetDropped(swept: sweptEverywhere()) }
-        report.hasMore = arena.trim(unitsMax: Self.trimUnitsMax) || idle < shardCount
+        report.hasMore = arena.trim(unitsMax: Self.trimUnitsMax) || idle < shardCount || isOver
         return report
     }
 

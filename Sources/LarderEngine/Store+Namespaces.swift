@@ -77,6 +77,7 @@ extension Store {
         change(namespace, .namespaceState, now, settings: settings) {
             namespace.set(settings)
             namespace.set(updatedLSN: $0)
+            self.namespaces.note(settings)
         }
     }
 

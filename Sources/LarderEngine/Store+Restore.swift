@@ -13,9 +13,11 @@ extension Store {
     ///
     /// Records of namespaces that are not known are passed over: either the namespace was dropped later on, or its creation
     /// is still to come, and so is then everything that was written to it.
-    package func apply(_ record: borrowing LogRecord) {
+    ///
+    /// - Parameter access: Of an entry from a snapshot: how it was used.
+    package func apply(_ record: borrowing LogRecord, access: UInt8 = 0) {
         switch record.operation {
-        case .set, .remove, .deadline: applyEntry(record)
+        case .set, .remove, .deadline: applyEntry(record, AccessByte(rawValue: access))
         case .namespaceCreate, .namespaceState: applyNamespace(record)
         case .namespaceFlush: applyFlush(record)
         case .namespaceDrop: applyDrop(record)
@@ -66,23 +68,31 @@ extension Store {
 
     // MARK: Entries
 
-    private func applyEntry(_ record: borrowing LogRecord) {
+    private func applyEntry(_ record: borrowing LogRecord, _ access: AccessByte) {
         guard let namespace = namespaces.find(number: record.namespace), namespace.state != .deleting else { return }
         guard record.key.byteCount > 0, record.key.byteCount <= Entry.keyBytesMax,
             record.value.byteCount <= Entry.valueBytesMax, record.lsn > .zero
         else { return noteNotApplied() }
         let hash = hash(namespace, record.key)
         let position = TablePosition(hash, shardBits: hasher.shardBits)
-        if restore(record, namespace, hash, position) { return }
-        sweepForMemory()
-        if restore(record, namespace, hash, position) { return }
-        withoutMemory.wrappingAdd(1, ordering: .relaxed)
-    }
-
-    private func restore(
-        _ record: borrowing LogRecord, _ namespace: Namespace, _ hash: KeyHash, _ position: TablePosition
-    ) -> Bool {
-        hold(shardIndex(hash)) { shard in shard.restore(record, namespace, position) }
+        let shard = shardIndex(hash)
+        let isEvicting = namespace.settings.eviction != .none
+        var isApplied = hold(shard) { $0.restore(record, namespace, position, access) }
+        if !isApplied {
+            sweepForMemory()
+            isApplied = hold(shard) { $0.restore(record, namespace, position, access) }
+        }
+        if !isApplied && isEvicting {
+            isApplied = evict(namespace, shard, bytes: record.byteCount) { $0.restore(record, namespace, position, access) }
+        }
+        guard isEvicting else {
+            if !isApplied { withoutMemory.wrappingAdd(1, ordering: .relaxed) }
+            return
+        }
+        // As good as evicted. What it would have replaced is out of date.
+        if !isApplied { hold(shard) { $0.eraseReplaced(by: record, namespace, position) } }
+        // Whatever the time: what has expired may still be prolonged.
+        makeRoom(in: namespace, from: shard, afterWriting: record.byteCount, now: 0)
     }
 
     /// Frees what flushes and drops have left behind: the store that wrote the records had swept it away as it went.
@@ -116,6 +126,7 @@ extension Store {
         namespace.set(created: state.created)
         namespace.set(state.state)
         namespace.set(state.settings)
+        namespaces.note(state.settings)
         namespace.set(updatedLSN: record.lsn)
     }
 
@@ -148,7 +159,7 @@ extension Shard {
     ///
     /// - Returns: false when there is no memory.
     fileprivate mutating func restore(
-        _ record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition
+        _ record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition, _ access: AccessByte
     ) -> Bool {
         let flushLSN = namespace.flushLSN
         notice(namespace, flushLSN: flushLSN)
@@ -163,7 +174,7 @@ extension Shard {
             }
         }
         switch record.operation {
-        case .set: return restoreSet(record, namespace, position, found)
+        case .set: return restoreSet(record, namespace, position, found, access)
         case .deadline: return restoreDeadline(record, namespace, position, found)
         default:
             noteMissing(record.lsn)
@@ -172,17 +183,27 @@ extension Shard {
         }
     }
 
+    /// Erases the entry that a record would have replaced.
+    fileprivate mutating func eraseReplaced(
+        by record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition
+    ) {
+        guard let found = find(position, record.key, namespaceSlot: namespace.slot), found.entry.lsn < record.lsn else { return }
+        erase(found, position)
+    }
+
     private mutating func restoreSet(
-        _ record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition, _ found: Found?
+        _ record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition, _ found: Found?,
+        _ access: AccessByte
     ) -> Bool {
         let deadline = Self.storable(record.deadline)
         let shape = EntryShape(
             keyBytes: record.key.byteCount, valueBytes: record.value.byteCount, metadataBytes: record.metadata.byteCount,
-            hasDeadline: !deadline.isNever)
+            hasDeadline: !deadline.isNever, hasLinks: namespace.settings.eviction != .none)
         guard let prepared = prepare(shape, replacing: found) else { return false }
         place(
             prepared, replacing: found, position, namespaceSlot: namespace.slot, lsn: record.lsn, deadline: deadline,
             metadata: record.metadata, key: record.key, value: record.value)
+        restoreAccess(prepared.reference, access)
         return true
     }
 

@@ -19,6 +19,13 @@ package struct StoreStatistics: Equatable, Sendable {
     package var wheelRecords = 0
     /// Entries that were erased because their deadline had come.
     package var expiredTotal = 0
+    /// Entries that made room for others, and what they took.
+    package var evictedEntries = 0
+    package var evictedBytes = 0
+    /// New entries that had been evicted not long before.
+    package var ghostHits = 0
+    /// Bytes outside of the arena that remember evicted keys.
+    package var ghostBytes = 0
 }
 
 /// How much a namespace holds.
@@ -27,6 +34,8 @@ package struct NamespaceUsage: Equatable, Sendable {
     package var keys = 0
     /// Bytes of their keys, values and metadata.
     package var bytes = 0
+    /// What they take of memory: of this there is a limit.
+    package var memoryBytes = 0
 }
 
 extension Store {
@@ -50,6 +59,7 @@ extension Store {
                 guard share.flushLSN == namespace.flushLSN else { return }
                 sum.keys += share.keys
                 sum.bytes += share.bytes
+                sum.memoryBytes += share.charged
             }
         }
         return sum
@@ -64,5 +74,11 @@ extension Shard {
         sum.tableBytes += table.bytesHeld
         sum.wheelRecords += wheel.recordCount
         sum.expiredTotal += expiredTotal
+        for slot in 0..<queues.slots where queues.has(UInt16(slot)) {
+            sum.evictedEntries += queues[UInt16(slot)].evictedEntries
+            sum.evictedBytes += queues[UInt16(slot)].evictedBytes
+            sum.ghostHits += queues[UInt16(slot)].ghostHits
+            sum.ghostBytes += queues[UInt16(slot)].ghost.bytesHeld
+        }
     }
 }

@@ -105,7 +105,7 @@ extension Shard {
         LogRecord(
             .set, lsn: entry.lsn, namespace: namespace.number, deadline: entry.deadline, key: entry.key,
             metadata: entry.metadata, value: entry.value
-        ).appendSnapshotEntry(to: &buffer, access: entry.frequency)
+        ).appendSnapshotEntry(to: &buffer, access: AccessByte(entry).rawValue)
         return true
     }
 }

@@ -224,10 +224,7 @@ import Synchronization
             // The long part of the record's checksum, before anything is locked.
             body = LogRecord(.set, namespace: 0, key: key, metadata: metadata, value: value).bodyChecksum
         }
-        let shard = unsafe shard(hash)
-        unsafe lock(of: shard).pointee.lock()
-        defer { unsafe lock(of: shard).pointee.unlock() }
-        return unsafe shard.pointee.put(context, key, value, metadata, body, lifetime, condition)
+        return write(context, hash, bytes: value.byteCount) { $0.put(context, key, value, metadata, body, lifetime, condition) }
     }
 
     /// Removes the entry of `key` if `condition` holds. What is not there is not logged either.
@@ -236,10 +233,7 @@ import Synchronization
     ) -> WriteResult {
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        let shard = unsafe shard(hash)
-        unsafe lock(of: shard).pointee.lock()
-        defer { unsafe lock(of: shard).pointee.unlock() }
-        return unsafe shard.pointee.remove(context, key, condition)
+        return write(context, hash, bytes: 0) { $0.remove(context, key, condition) }
     }
 
     /// Gives the entry of `key` another deadline, and so another version, if `condition` holds.
@@ -249,10 +243,7 @@ import Synchronization
     ) -> WriteResult {
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        let shard = unsafe shard(hash)
-        unsafe lock(of: shard).pointee.lock()
-        defer { unsafe lock(of: shard).pointee.unlock() }
-        return unsafe shard.pointee.setDeadline(context, key, lifetime, condition)
+        return write(context, hash, bytes: 0) { $0.setDeadline(context, key, lifetime, condition) }
     }
 
     /// Adds `delta` to the decimal integer under `key`; what is not there counts as 0. The sum is in the result.
@@ -264,10 +255,7 @@ import Synchronization
     ) -> WriteResult {
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        let shard = unsafe shard(hash)
-        unsafe lock(of: shard).pointee.lock()
-        defer { unsafe lock(of: shard).pointee.unlock() }
-        return unsafe shard.pointee.increment(context, key, by: delta, lifetime)
+        return write(context, hash, bytes: 0) { $0.increment(context, key, by: delta, lifetime) }
     }
 
     /// Appends to the value under `key`; what is not there counts as empty. The bytes of the whole are in the result.
@@ -281,10 +269,29 @@ import Synchronization
         guard value.byteCount <= valueBytesMax else { return WriteResult(.valueTooLarge, lsn: .zero) }
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        let shard = unsafe shard(hash)
-        unsafe lock(of: shard).pointee.lock()
-        defer { unsafe lock(of: shard).pointee.unlock() }
-        return unsafe shard.pointee.append(context, key, value, lifetime, valueBytesMax: valueBytesMax)
+        return write(context, hash, bytes: value.byteCount) { $0.append(context, key, value, lifetime, valueBytesMax: valueBytesMax) }
+    }
+
+    /// Carries out a write with the shard locked, and what a namespace that evicts needs besides.
+    @inline(__always) private func write(
+        _ context: WriteContext, _ hash: KeyHash, bytes: Int, _ body: (inout Shard) -> WriteResult
+    ) -> WriteResult {
+        let result = hold(shardIndex(hash), body)
+        return context.isEvicting ? finish(result, context, hash, bytes: bytes, body) : result
+    }
+
+    @inline(never) private func finish(
+        _ result: WriteResult, _ context: WriteContext, _ hash: KeyHash, bytes: Int, _ body: (inout Shard) -> WriteResult
+    ) -> WriteResult {
+        var result = result
+        if result.outcome == .outOfMemory {
+            _ = evict(context.namespace, shardIndex(hash), bytes: bytes + Entry.headerBytes, now: context.now) { shard in
+                result = body(&shard)
+                return result.outcome != .outOfMemory
+            }
+        }
+        makeRoom(in: context.namespace, from: shardIndex(hash), afterWriting: bytes, now: context.now)
+        return result
     }
 
     /// Which keys are legal is the namespace's rule; this is what an entry can hold.
@@ -306,6 +313,7 @@ extension Shard {
         if found.entry.deadline.isDue(now) {
             return Store.Lookup(miss: max(missLSN(flushLSN: flushLSN), found.entry.lsn))
         }
+        found.entry.noteUse()
         return Store.Lookup(found.entry)
     }
 }

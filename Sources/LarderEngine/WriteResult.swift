@@ -53,6 +53,8 @@ package enum WriteOutcome: UInt8, Sendable, Equatable {
     /// The log has failed and takes no more records.
     case refused
     case outOfMemory
+    /// The namespace may not be larger than it is; or, if it evicts, than the entry alone would be.
+    case namespaceFull
     /// The namespace is not ready, or was dropped.
     case namespaceGone
 }

@@ -12,6 +12,9 @@ package protocol RestorableState: AnyObject, Sendable {
     /// records of the log in order among those of one number.
     func apply(_ record: borrowing LogRecord)
 
+    /// The same for an entry of a snapshot, with what the snapshot says of its use.
+    func apply(_ record: borrowing LogRecord, access: UInt8)
+
     /// A number that all records about a key share, evenly spread over 64 bits; the order of records with different numbers
     /// does not matter. nil: the record has to be applied between those before it and those behind it.
     func number(of record: borrowing LogRecord) -> UInt64?
@@ -37,6 +40,7 @@ package protocol RestorableState: AnyObject, Sendable {
 }
 
 extension RestorableState {
+    package func apply(_ record: borrowing LogRecord, access: UInt8) { apply(record) }
     package func number(of record: borrowing LogRecord) -> UInt64? { nil }
     package func prefetch(_ number: UInt64, isNear: Bool) {}
     package func expect(entries: Int) {}

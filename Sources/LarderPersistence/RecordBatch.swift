@@ -40,7 +40,7 @@ struct RecordBatch: ~Copyable, Sendable {
                 var access: UInt8 = 0
                 let record = try LogRecord(parsingSnapshotEntry: bytes.extracting(position..<bytes.byteCount), access: &access)
                 position += record.snapshotByteCount
-                state.apply(record)
+                state.apply(record, access: access)
             } catch {
                 // It was a record when it got its number.
                 preconditionFailure("a record has changed in memory")

@@ -10,6 +10,7 @@ package final class StoredState: PersistentState {
     package init(_ store: Store) { self.store = store }
 
     package func apply(_ record: borrowing LogRecord) { store.apply(record) }
+    package func apply(_ record: borrowing LogRecord, access: UInt8) { store.apply(record, access: access) }
 
     package func number(of record: borrowing LogRecord) -> UInt64? { store.restoreHash(of: record)?.value }
 

@@ -397,7 +397,7 @@ package struct CommandExecutor: Sendable {
             refuse(.valueTooLarge, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace))
         case .backlog: refuse(.logBacklog, command, &session, &output, turn, metrics)
         case .refused: refuseWrite(command, &session, &output, turn, metrics)
-        case .outOfMemory: refuse(.outOfMemory, command, &session, &output, turn, metrics)
+        case .outOfMemory, .namespaceFull: refuse(.outOfMemory, command, &session, &output, turn, metrics)
         case .namespaceGone: refuse(.namespaceDeleting, command, &session, &output, turn, metrics)
         }
     }

@@ -15,7 +15,7 @@ final class StoreBench: @unchecked Sendable {
 
     init(
         shards: Int = 4, memory: Int = 2 << 30, valueBytesMax: Int = 1 << 20, seed: UInt64 = 1, logBytesMax: Int = 1 << 20,
-        durability: Durability = .always
+        durability: Durability = .always, eviction: Eviction = .none, bytesMax: Int = 0
     ) {
         var random = SeededGenerator(seed: seed)
         var configuration = StoreConfiguration(secrets: HashSecrets(using: &random))
@@ -26,7 +26,8 @@ final class StoreBench: @unchecked Sendable {
         log = LogBuffer(bytesMax: logBytesMax)
         store = Store(
             configuration: configuration, log: log,
-            namespaces: NamespaceTable(settings: NamespaceSettings(durability: durability, keyRule: .bytes)))
+            namespaces: NamespaceTable(
+                settings: NamespaceSettings(durability: durability, keyRule: .bytes, eviction: eviction, bytesMax: bytesMax)))
     }
 
     /// Throws away what is staged, so that nothing is refused.
@@ -112,9 +113,11 @@ final class StoreBench: @unchecked Sendable {
         return calls
     }
 
-    func makeNamespace(_ name: String, durability: Durability = .always) -> Namespace {
+    func makeNamespace(
+        _ name: String, durability: Durability = .always, eviction: Eviction = .none, bytesMax: Int = 0
+    ) -> Namespace {
         let id = NamespaceID(high: UInt64(name.utf8.count), low: UInt64(bitPattern: Int64(name.hashValue)))
-        let settings = NamespaceSettings(durability: durability, keyRule: .bytes)
+        let settings = NamespaceSettings(durability: durability, keyRule: .bytes, eviction: eviction, bytesMax: bytesMax)
         let bytes = Array(name.utf8)
         guard
             case .created(let made, _) = store.createNamespace(
@@ -122,6 +125,13 @@ final class StoreBench: @unchecked Sendable {
         else { preconditionFailure("no namespace \(name)") }
         return made
     }
+}
+
+extension StoreBench {
+    /// How much more than its limit a namespace may be found to hold: what the shards have not reported, and nothing else.
+    func slack(_ namespace: Namespace) -> Int { store.shardCount * namespace.budget.batch }
+
+    func memory(_ namespace: Namespace? = nil) -> Int { store.usage(of: namespace ?? `default`).memoryBytes }
 }
 
 /// Eight bytes that spell a number.

@@ -134,7 +134,7 @@ final class StoreHarness {
         while position < span.byteCount {
             var access: UInt8 = 0
             let record = try LogRecord(parsingSnapshotEntry: span.extracting(position..<span.byteCount), access: &access)
-            store.apply(record)
+            store.apply(record, access: access)
             position += record.snapshotByteCount
         }
     }
