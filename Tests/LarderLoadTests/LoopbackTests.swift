@@ -166,6 +166,20 @@ import Testing
         #expect(outcome.tally.repliesTotal == 0)
     }
 
+    @Test func `a thread that waits for the start or the last replies does not spin`() throws {
+        let server = try ScriptedServer(.resp)
+        let worker = try LoadWorker(
+            plan(server, Samples.workload()), thread: 0, control: RunControl(stop: StopSwitch()),
+            board: Board(threads: 1, intervalNanoseconds: 1_000_000_000), clock: SystemClock(), ledger: nil, shares: [])
+        worker.markReady(0)
+        #expect(worker.wakeAt(5_000_000) == 6_000_000)
+        worker.begin(7_500_000)
+        #expect(worker.wakeAt(7_000_000) == 7_500_000)
+        #expect(worker.wakeAt(8_000_000) == 8_000_000)
+        worker.drainUntil = 90_000_000
+        #expect(worker.wakeAt(20_000_000) == 90_000_000)
+    }
+
     @Test func `the time that a rate is of ends with the last request, not when somebody looks`() throws {
         let server = try ScriptedServer(.resp)
         let worker = try LoadWorker(

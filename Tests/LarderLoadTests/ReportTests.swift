@@ -75,7 +75,7 @@ import Testing
         outcome.seconds = 3
         outcome.ownNanoseconds = 5_000_000
         let said = ByteBuffer("OOM <no> room & \"more\" \u{1B}[31m")
-        outcome.tally.refusals.count(said, kind: ByteRange(start: 0, count: 3), sentence: ByteRange(start: 0, count: said.count))
+        outcome.tally.refusals.count(said.bytes, kind: ByteRange(start: 0, count: 3), sentence: ByteRange(start: 0, count: said.count))
         outcome.points = (0..<points).map {
             TimePoint(seconds: Double($0 + 1) / 10, rate: Double(1_000 + $0), errors: 0, median: 1_000, p99: 5_000, p999: 7_000, maximum: 9_000)
         }

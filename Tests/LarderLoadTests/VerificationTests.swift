@@ -15,7 +15,7 @@ import Testing
     }
 
     private func sequence(_ value: [UInt8], key: String = "k/1", run: UInt32 = 9) -> UInt32? {
-        StampedValue.sequence(of: ByteBuffer(value), ByteRange(start: 0, count: value.count), key: ByteBuffer(key), run: run)
+        StampedValue.sequence(of: value.rawSpan, ByteRange(start: 0, count: value.count), key: ByteBuffer(key), run: run)
     }
 
     @Test func `a value tells its number`() {

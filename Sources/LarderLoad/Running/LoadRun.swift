@@ -109,9 +109,9 @@ package final class LoadRun: Sendable {
     private func outcome(_ workers: [LoadWorker], _ ownNanoseconds: Int64) -> LoadOutcome {
         var outcome = LoadOutcome()
         for worker in workers {
-            outcome.tally.add(worker.tally)
-            for index in outcome.latencies.indices { outcome.latencies[index].add(worker.latencies[index]) }
-            outcome.service.add(worker.service)
+            outcome.tally.add(worker.measurement.tally)
+            for index in outcome.latencies.indices { outcome.latencies[index].add(worker.measurement.latencies[index]) }
+            outcome.service.add(worker.measurement.service)
             outcome.seconds = max(outcome.seconds, worker.measuredSeconds)
         }
         outcome.points = board.points

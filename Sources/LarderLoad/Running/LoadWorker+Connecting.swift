@@ -17,8 +17,8 @@ extension LoadWorker {
     func connectFailed(_ connection: LoadConnection, _ error: SystemError) {
         connection.link = nil
         guard start != .max else { return control.fail(.cannotConnect(error)) }
-        tally.connectsFailed += 1
-        intervalErrors += 1
+        measurement.tally.connectsFailed += 1
+        measurement.intervalErrors += 1
         scheduleReconnect(connection)
     }
 
@@ -42,7 +42,7 @@ extension LoadWorker {
         poller.remove(link.socket.descriptor)
         connection.link = nil
         if start == .max { return control.fail(.closedAtOnce) }
-        if !orderly || connection.inFlight > 0 { tally.connectionsLost += 1 }
+        if !orderly || connection.inFlight > 0 { measurement.tally.connectionsLost += 1 }
         forgetInFlight(connection)
         if orderly, plan.reconnects, drainUntil == .max {
             connect(connection)
@@ -52,8 +52,8 @@ extension LoadWorker {
     }
 
     func forgetInFlight(_ connection: LoadConnection) {
-        tally.unanswered += connection.inFlight
-        intervalErrors += connection.inFlight
+        measurement.tally.unanswered += connection.inFlight
+        measurement.intervalErrors += connection.inFlight
         while connection.inFlight > 0 {
             leaveUnanswered(connection.oldest)
             connection.pop()

@@ -23,7 +23,7 @@ extension LoadWorker {
 
     func greet(_ link: LoadConnection.Link, _ connection: LoadConnection) {
         awaitWriting(false, link, connection)
-        let answers = writer.greet(into: &output)
+        let answers = batch.greet()
         link.state = answers ? .greeting : .open
         if answers { transmit(link, connection) } else { markReady(Int(connection.token)) }
     }
@@ -48,7 +48,7 @@ extension LoadWorker {
         case .closed:
             lose(connection)
             return
-        case .bytes(let count): tally.receivedBytes += count
+        case .bytes(let count): measurement.tally.receivedBytes += count
         }
         let now = clock.elapsed()
         do throws(ReplyError) {
@@ -73,67 +73,47 @@ extension LoadWorker {
     }
 
     func takeReplies(_ link: LoadConnection.Link, _ connection: LoadConnection, _ now: Int64) throws(ReplyError) {
-        var position = 0
-        var closes = false
-        while connection.inFlight > 0, !closes {
+        let (end, closes) = try takeReplies(in: link.input, connection, now)
+        link.input.consume(end)
+        if closes { return lose(connection, orderly: true) }
+        // What nobody asked for.
+        if connection.inFlight == 0, !link.input.isEmpty { throw .foreign }
+        let isBatchDone = connection.inFlight == 0 || connection.allowed != .max
+        if end > 0, connection.allowed > 0, isBatchDone { markReady(Int(connection.token)) }
+    }
+
+    /// Takes the replies that have come whole: where the last one ends, and whether the server closes the connection behind it.
+    func takeReplies(
+        in buffer: borrowing ByteBuffer, _ connection: LoadConnection, _ now: Int64
+    ) throws(ReplyError) -> (end: Int, closes: Bool) {
+        let input = buffer.bytes
+        var end = 0
+        while connection.inFlight > 0 {
             let request = connection.oldest
-            guard let reply = try parser.parse(link.input, at: position, to: request.operation) else { break }
+            guard let reply = try parser.parse(input, at: end, to: request.operation) else { break }
             if plan.manner.dialect == .binary {
                 let expected = UInt32(truncatingIfNeeded: connection.taken - connection.inFlight + 1)
                 // A refusal of bytes that were not understood carries no id.
                 guard reply.id == expected || reply.outcome == .refused else { throw .outOfOrder }
             }
-            take(reply, request, link, connection, now)
+            if request.intended >= measureFrom { measurement.count(reply, to: request, in: input, now: now) }
+            if reply.outcome == .refused { leaveUnanswered(request) } else { settle(reply, request, in: input, connection, now) }
             connection.pop()
-            position = reply.end
-            closes = reply.closes
+            end = reply.end
+            if reply.closes { return (end, true) }
         }
-        link.input.consume(position)
-        if closes { return lose(connection, orderly: true) }
-        // What nobody asked for.
-        if connection.inFlight == 0, !link.input.isEmpty { throw .foreign }
-        let isBatchDone = connection.inFlight == 0 || connection.allowed != .max
-        if position > 0, connection.allowed > 0, isBatchDone { markReady(Int(connection.token)) }
+        return (end, false)
     }
 
-    func take(
-        _ reply: LoadReply, _ request: InFlight, _ link: LoadConnection.Link, _ connection: LoadConnection, _ now: Int64
-    ) {
-        let kind = Int(request.operation.rawValue)
-        let isMeasured = request.intended >= measureFrom
-        if isMeasured {
-            tally.replies[kind] += 1
-            let latency = LatencyLimits.bounded(now - request.intended)
-            latencies[kind].record(latency)
-            intervalLatencies.record(latency)
-            if plan.pace != .closed { service.record(LatencyLimits.bounded(now - request.sent)) }
-        }
-        switch reply.outcome {
-        case .refused:
-            if isMeasured {
-                tally.refused += 1
-                intervalErrors += 1
-                tally.refusals.count(link.input, kind: reply.kind, sentence: reply.content)
-            }
-            leaveUnanswered(request)
-        case .hit, .miss:
-            if request.operation == .get, isMeasured { if reply.outcome == .hit { tally.hits += 1 } else { tally.misses += 1 } }
-            if let ledger { settle(reply, request, ledger, link, connection, now) }
-        case .done:
-            if let ledger { settle(reply, request, ledger, link, connection, now) }
-        }
-    }
-
-    func settle(
-        _ reply: LoadReply, _ request: InFlight, _ ledger: ThreadLedger, _ link: LoadConnection.Link,
-        _ connection: LoadConnection, _ now: Int64
-    ) {
+    /// Tells the ledger of an answer that is no refusal.
+    func settle(_ reply: LoadReply, _ request: InFlight, in input: RawSpan, _ connection: LoadConnection, _ now: Int64) {
+        guard let ledger else { return }
         guard request.operation == .get else {
             return ledger.acknowledge(
                 request.operation, request.key, request.sequence, lifetime: request.lifetime, sent: wall(request.sent), now: wall(now))
         }
         ledger.judge(
-            request.key, reply.outcome == .hit ? reply.content : nil, in: link.input, known: connection.oldestKnown,
+            request.key, reply.outcome == .hit ? reply.content : nil, in: input, known: connection.oldestKnown,
             asked: wall(request.sent), answered: wall(now))
     }
 }

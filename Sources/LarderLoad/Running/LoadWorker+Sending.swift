@@ -25,58 +25,40 @@ extension LoadWorker {
     }
 
     func write(_ operation: LoadRequest, _ connection: LoadConnection, intended: Int64, now: Int64) {
-        key.removeAll()
-        if let keys { keys.append(UInt64(operation.key), to: &key) } else { trace?.append(keyOf: Int(operation.key), to: &key) }
-        let id = UInt32(truncatingIfNeeded: connection.taken)
         var request = InFlight(intended: intended, sent: now, lifetime: operation.lifetime, key: operation.key, operation: operation.kind)
         if plan.manner.dialect.lifetimeInSeconds { request.lifetime = RequestWriter.seconds(operation.lifetime) * 1_000 }
-
-        switch operation.kind {
-        case .get:
-            writer.get(key, id: id, into: &output)
-            if let ledger {
-                connection.push(request, known: ledger.state(operation.key))
-                return
-            }
-        case .delete:
-            if let ledger { request.sequence = ledger.send(.delete, operation.key, lifetime: 0, now: wall(now)) }
-            writer.delete(key, id: id, into: &output)
-        case .set:
-            if let ledger {
-                request.sequence = ledger.send(.set, operation.key, lifetime: request.lifetime, now: wall(now))
-                value.removeAll()
-                StampedValue.append(
-                    key: key, run: ledger.run, sequence: request.sequence, byteCount: operation.valueBytes, filler: filler,
-                    to: &value)
-                writer.set(key, value, valueBytes: value.count, lifetime: request.lifetime, id: id, into: &output)
-            } else {
-                writer.set(key, filler, valueBytes: operation.valueBytes, lifetime: request.lifetime, id: id, into: &output)
-            }
+        if let ledger, operation.kind != .get {
+            request.sequence = ledger.send(operation.kind, operation.key, lifetime: request.lifetime, now: wall(now))
         }
-        connection.push(request)
+        batch.add(operation, request, id: UInt32(truncatingIfNeeded: connection.taken), run: ledger?.run)
+        if let ledger, operation.kind == .get {
+            connection.push(request, known: ledger.state(operation.key))
+        } else {
+            connection.push(request)
+        }
     }
 
     /// Unix milliseconds.
     func wall(_ now: Int64) -> Int64 { (now + wallOffset) / 1_000_000 }
 
     func transmit(_ link: LoadConnection.Link, _ connection: LoadConnection) {
-        guard !output.isEmpty else { return }
-        let count = output.count
-        loop: while !output.isEmpty {
-            switch link.socket.send(from: &output) {
+        guard !batch.output.isEmpty else { return }
+        let count = batch.output.count
+        loop: while !batch.output.isEmpty {
+            switch link.socket.send(from: &batch.output) {
             case .bytes: continue
             case .wouldBlock:
-                Self.append(output, to: &link.rest)
+                Self.append(batch.output, to: &link.rest)
                 awaitWriting(true, link, connection)
                 break loop
             case .closed:
-                output.removeAll()
+                batch.output.removeAll()
                 lose(connection)
                 return
             }
         }
-        tally.sentBytes += count
-        output.removeAll()
+        measurement.tally.sentBytes += count
+        batch.output.removeAll()
     }
 
     func awaitWriting(_ wanted: Bool, _ link: LoadConnection.Link, _ connection: LoadConnection) {

@@ -41,7 +41,6 @@ final class LoadWorker: @unchecked Sendable {
     let clock: any Clock
     let poller: Poller
     let events = Poller.EventList()
-    let writer: RequestWriter
     let parser: ReplyParser
     let ledger: ThreadLedger?
     let thread: Int
@@ -49,21 +48,11 @@ final class LoadWorker: @unchecked Sendable {
     var ready: [Int] = []
     var readySpare: [Int] = []
 
-    // Scratch memory of the request being written.
-    var output = ByteBuffer(capacity: 65_536)
-    var key = ByteBuffer(capacity: 256)
-    var value = ByteBuffer()
-    var filler = ByteBuffer()
-    let keys: KeyFormat?
+    var batch: RequestBatch
     let trace: Trace?
 
-    var tally = Tally()
-    var latencies = LoadOperation.allCases.map { _ in LatencyLimits.empty() }
-    var service = LatencyLimits.empty()
-    var intervalLatencies = LatencyLimits.coarse()
-    var intervalErrors = 0
+    var measurement: Measurement
     var interval = 0
-    private let noLatencies = LatencyLimits.coarse()
 
     var start: Int64 = .max
     var measureFrom: Int64 = .max
@@ -92,21 +81,13 @@ final class LoadWorker: @unchecked Sendable {
         self.clock = clock
         self.ledger = ledger
         poller = try Poller()
-        writer = RequestWriter(plan.manner)
+        batch = RequestBatch(plan)
+        measurement = Measurement(isOpenLoop: plan.pace != .closed)
+        trace = if case .trace(let trace) = plan.content { trace } else { nil }
         parser = ReplyParser(plan.manner.dialect)
         wallOffset = clock.wall() * 1_000_000 - clock.elapsed()
 
-        var random = RandomStream(seed: 1)
-        for _ in 0..<plan.valueBytesMax { filler.append(byte: UInt8(ascii: "a") + UInt8(random.next() >> 60)) }
         let perThread = plan.connections / plan.threads
-        switch plan.content {
-        case .workload(let workload, _):
-            keys = workload.keys
-            trace = nil
-        case .trace(let trace):
-            keys = nil
-            self.trace = trace
-        }
         for index in 0..<perThread {
             let place = ConnectionPlace(thread: thread, threads: plan.threads, connection: index, connections: perThread)
             let source: OperationSource =
@@ -150,8 +131,7 @@ final class LoadWorker: @unchecked Sendable {
                 if signal != 0 { begin(signal) }
             }
             if now >= start, !turn(now) { break }
-            let timeout = ready.isEmpty ? max(0, wakeAt() - now) : 0
-            poller.wait(events, timeoutNanoseconds: timeout) { event in self.handle(event) }
+            poller.wait(events, timeoutNanoseconds: max(0, wakeAt(now) - clock.elapsed())) { event in self.handle(event) }
         }
         finish(clock.elapsed())
     }
@@ -171,17 +151,13 @@ final class LoadWorker: @unchecked Sendable {
         }
     }
 
-    /// When to look again, if nothing comes before.
-    func wakeAt() -> Int64 {
-        if start == .max { return clock.elapsed() + 1_000_000 }
-        var moment = intervalEnd
-        if drainUntil == .max {
-            moment = min(moment, end, nextDue)
-            // The stop flag is looked at this often.
-            moment = min(moment, clock.elapsed() + 50_000_000)
-        } else {
-            moment = min(moment, drainUntil)
-        }
+    /// When to look again, if nothing comes before. Connections that are ready hurry nobody before the start and after the end.
+    func wakeAt(_ now: Int64) -> Int64 {
+        if now < start { return min(start, now + 1_000_000) }
+        if drainUntil != .max { return drainUntil }
+        if !ready.isEmpty { return now }
+        // The stop flag is looked at this often.
+        var moment = min(now + 50_000_000, intervalEnd, end, nextDue)
         if hasLostConnections { for connection in connections { moment = min(moment, connection.reconnectAt) } }
         return moment
     }
@@ -261,9 +237,8 @@ final class LoadWorker: @unchecked Sendable {
     // MARK: Counting
 
     func closeInterval(isLast: Bool = false) {
-        board.deposit(interval, thread: thread, intervalLatencies, errors: intervalErrors, isLast: isLast)
-        intervalLatencies = noLatencies
-        intervalErrors = 0
+        board.deposit(interval, thread: thread, measurement.interval, errors: measurement.intervalErrors, isLast: isLast)
+        measurement.beginInterval()
         interval += 1
         ledger?.flush()
     }
@@ -273,10 +248,10 @@ final class LoadWorker: @unchecked Sendable {
         if start != .max {
             release(min(end, sendingEnded) - 1)
             if plan.pace != .closed {
-                tally.unsent = connections.reduce(0) { $0 + min($1.allowed, $1.remaining) }
+                measurement.tally.unsent = connections.reduce(0) { $0 + min($1.allowed, $1.remaining) }
             }
             for connection in connections { forgetInFlight(connection) }
-            intervalErrors += tally.unsent
+            measurement.intervalErrors += measurement.tally.unsent
             closeInterval(isLast: true)
         }
         for connection in connections {

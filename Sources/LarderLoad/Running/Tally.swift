@@ -68,8 +68,8 @@ package struct RefusalCount: Sendable {
 
     package init() {}
 
-    mutating func count(_ input: borrowing ByteBuffer, kind: ByteRange, sentence: ByteRange) {
-        let kind = input.span(kind)
+    mutating func count(_ input: RawSpan, kind: ByteRange, sentence: ByteRange) {
+        let kind = input.slice(kind)
         for index in entries.indices where Self.isSame(entries[index].kind, kind) {
             entries[index].count += 1
             return
@@ -80,7 +80,7 @@ package struct RefusalCount: Sendable {
             return
         }
         let shown = ByteRange(start: sentence.start, count: min(sentence.count, 200))
-        entries.append(Entry(kind: Array(kind), count: 1, sentence: Printable.text(input, shown)))
+        entries.append(Entry(kind: Array(kind), count: 1, sentence: Printable.text(Array(input.slice(shown)))))
     }
 
     private static func isSame(_ known: [UInt8], _ kind: RawSpan) -> Bool { known.rawSpan.hasSameBytes(as: kind) }

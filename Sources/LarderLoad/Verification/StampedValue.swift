@@ -37,9 +37,9 @@ package enum StampedValue {
 
     /// The sequence number that the value at `range` carries; nil when it is not a whole value of `key` from this run.
     package static func sequence(
-        of input: borrowing ByteBuffer, _ range: ByteRange, key: borrowing ByteBuffer, run: UInt32
+        of input: RawSpan, _ range: ByteRange, key: borrowing ByteBuffer, run: UInt32
     ) -> UInt32? {
-        let value = input.span(range)
+        let value = input.slice(range)
         let key = key.bytes
         guard value.byteCount >= headerBytes, value.littleEndian(at: 0, as: UInt32.self) == magic,
             value.littleEndian(at: 4, as: UInt32.self) == UInt32(truncatingIfNeeded: value.byteCount),

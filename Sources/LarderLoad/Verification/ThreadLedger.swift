@@ -75,7 +75,7 @@ package final class ThreadLedger: @unchecked Sendable {
 
     /// Judges the answer to a read: where in `input` the value is, or nil for a miss.
     func judge(
-        _ index: UInt32, _ value: ByteRange?, in input: borrowing ByteBuffer, known: KeyState, asked: Int64, answered: Int64
+        _ index: UInt32, _ value: ByteRange?, in input: RawSpan, known: KeyState, asked: Int64, answered: Int64
     ) {
         guard known.acknowledged != .nothing else { return }
         faults.judged += 1
