@@ -79,6 +79,10 @@ let package = Package(
 
         // Requests to compare caches with, and two plain caches to compare them to.
         .target(name: "CacheTraces", path: "Benchmarks/CacheTraces", swiftSettings: testSettings),
+        // How often does the store miss as a cache? `scripts/compare-eviction` runs it beside libCacheSim.
+        .executableTarget(
+            name: "cache-ratio", dependencies: ["CacheTraces", "LarderEngine", "LarderBytes"], path: "Benchmarks/CacheRatio",
+            swiftSettings: testSettings),
 
         .testTarget(name: "LarderBytesTests", dependencies: ["LarderBytes"], swiftSettings: testSettings),
         .testTarget(name: "LarderPlatformTests", dependencies: ["LarderPlatform", "LarderBytes"], swiftSettings: testSettings),

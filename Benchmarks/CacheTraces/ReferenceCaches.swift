@@ -1,37 +1,46 @@
-// Two policies in their plainest form, for objects of the same size: what a cache is to be measured against.
+// Two policies in their plainest form: what a cache is to be measured against.
 
-/// A cache that says whether it had what was asked for, and has it afterwards.
+/// A cache that says whether it had what was asked for, and has it afterwards. Sizes are in the unit of its capacity.
 public protocol ReferenceCache {
-    mutating func request(_ key: Int) -> Bool
+    mutating func request(_ key: Int, size: Int) -> Bool
 }
 
 extension ReferenceCache {
     /// The part of the requests that missed.
-    public mutating func missRatio(_ trace: RequestTrace) -> Double {
+    ///
+    /// - Parameter size: Of a key's entry.
+    public mutating func missRatio(_ trace: RequestTrace, size: (Int) -> Int) -> Double {
         var misses = 0
-        for key in trace.requests where !request(key) { misses += 1 }
+        for (index, key) in trace.requests.enumerated() {
+            if !request(trace.version(key, at: index), size: size(key)) { misses += 1 }
+        }
         return Double(misses) / Double(trace.requests.count)
     }
 }
 
-/// First in, first out, with the place of each key found at once.
+/// First in, first out. Knows how much its keys take together.
 private struct FIFO {
-    private var keys: [Int] = []
+    private var items: [(key: Int, size: Int)] = []
     private var first = 0
+    private(set) var bytes = 0
 
-    var count: Int { keys.count - first }
+    var isEmpty: Bool { first == items.count }
 
-    mutating func push(_ key: Int) { keys.append(key) }
+    mutating func push(_ key: Int, _ size: Int) {
+        items.append((key, size))
+        bytes += size
+    }
 
-    mutating func pop() -> Int {
+    mutating func pop() -> (key: Int, size: Int) {
         defer {
             first += 1
-            if first > 4_096 && first * 2 > keys.count {
-                keys.removeFirst(first)
+            if first > 4_096 && first * 2 > items.count {
+                items.removeFirst(first)
                 first = 0
             }
         }
-        return keys[first]
+        bytes -= items[first].size
+        return items[first]
     }
 }
 
@@ -40,66 +49,73 @@ private struct FIFO {
 public struct ReferenceS3FIFO: ReferenceCache {
     private let capacity: Int
     private let smallMax: Int
-    private let mainMax: Int
-    private let ghostMax: Int
     private var small = FIFO()
     private var main = FIFO()
     private var ghost = FIFO()
     private var uses: [Int: Int] = [:]
-    /// Keys that are in the ghost queue; what was asked for again stays in the queue and counts no more.
+    /// What is in the ghost queue and has not been asked for again since.
     private var remembered: Set<Int> = []
+    private var rememberedBytes = 0
     private var hasEvicted = false
 
     public init(capacity: Int) {
         self.capacity = capacity
         smallMax = capacity / 10
-        mainMax = capacity - smallMax
-        ghostMax = capacity * 9 / 10
     }
 
-    public mutating func request(_ key: Int) -> Bool {
+    public mutating func request(_ key: Int, size: Int) -> Bool {
         if let count = uses[key] {
             uses[key] = count + 1
             return true
         }
-        let isRemembered = remembered.remove(key) != nil
-        while small.count + main.count >= capacity { evict() }
-        if isRemembered || (!hasEvicted && small.count >= smallMax) { main.push(key) } else { small.push(key) }
+        let isRemembered = forget(key, size)
+        while small.bytes + main.bytes + size > capacity { evict() }
+        if isRemembered || (!hasEvicted && small.bytes >= smallMax) { main.push(key, size) } else { small.push(key, size) }
         uses[key] = 0
         return false
     }
 
     private mutating func evict() {
         hasEvicted = true
-        if main.count > mainMax || small.count == 0 { evictMain() } else { evictSmall() }
+        if main.bytes > capacity - smallMax || small.isEmpty { evictMain() } else { evictSmall() }
     }
 
     private mutating func evictSmall() {
-        while small.count > 0 {
-            let key = small.pop()
+        while !small.isEmpty {
+            let (key, size) = small.pop()
             if uses[key, default: 0] >= 2 {
-                main.push(key)
+                main.push(key, size)
                 uses[key] = 0
                 continue
             }
             uses[key] = nil
             remembered.insert(key)
-            ghost.push(key)
-            while remembered.count > ghostMax { remembered.remove(ghost.pop()) }
+            rememberedBytes += size
+            ghost.push(key, size)
+            while rememberedBytes > capacity * 9 / 10 {
+                let (oldest, size) = ghost.pop()
+                _ = forget(oldest, size)
+            }
             return
         }
     }
 
+    private mutating func forget(_ key: Int, _ size: Int) -> Bool {
+        guard remembered.remove(key) != nil else { return false }
+        rememberedBytes -= size
+        return true
+    }
+
     private mutating func evictMain() {
-        while main.count > 0 {
-            let key = main.pop()
+        while !main.isEmpty {
+            let (key, size) = main.pop()
             let count = min(uses[key, default: 0], 3)
             if count == 0 {
                 uses[key] = nil
                 return
             }
             uses[key] = count - 1
-            main.push(key)
+            main.push(key, size)
         }
     }
 }
@@ -107,6 +123,8 @@ public struct ReferenceS3FIFO: ReferenceCache {
 /// Least recently used.
 public struct ReferenceLRU: ReferenceCache {
     private let capacity: Int
+    private var bytes = 0
+    private var sizes: [Int: Int] = [:]
     private var newer: [Int: Int] = [:]
     private var older: [Int: Int] = [:]
     private var newest = -1
@@ -114,13 +132,18 @@ public struct ReferenceLRU: ReferenceCache {
 
     public init(capacity: Int) { self.capacity = capacity }
 
-    public mutating func request(_ key: Int) -> Bool {
-        let isThere = newer[key] != nil
+    public mutating func request(_ key: Int, size: Int) -> Bool {
+        let isThere = sizes[key] != nil
         if isThere {
             if newest == key { return true }
             remove(key)
-        } else if newer.count == capacity {
-            remove(oldest)
+        } else {
+            while bytes + size > capacity && oldest >= 0 {
+                bytes -= sizes.removeValue(forKey: oldest) ?? 0
+                remove(oldest)
+            }
+            sizes[key] = size
+            bytes += size
         }
         newer[key] = -1
         older[key] = newest

@@ -1,19 +1,17 @@
 // Sequences of requests to compare caches with: made here, the same for the same seed.
 //
 // A request is the number of a key; a cache that misses stores it. What is typical of real caches is in them one at a time:
-// few keys that are asked for often, many that are asked for once, scans, loops, and a favour that moves on.
+// few keys that are asked for often, many that are asked for once, scans, loops, a favour that moves on, and values of all
+// sizes that expire.
 
 import Foundation
 
 /// A sequence of requests.
 public struct RequestTrace: Sendable {
-    public let name: String
+    public let kind: Kind
     /// How many keys there are that are asked for more than once.
     public let keys: Int
     public let requests: [Int]
-    /// Whether keys fall out of favour: no policy that remembers uses gains much then.
-    public let isDrifting: Bool
-
     public enum Kind: String, CaseIterable, Sendable {
         case zipf10 = "Zipf 1.0"
         case zipf08 = "Zipf 0.8"
@@ -21,6 +19,7 @@ public struct RequestTrace: Sendable {
         case scans = "scans"
         case loop = "loop over 15 % of the keys"
         case drift = "favour moves on"
+        case mixed = "mixed sizes and lifetimes"
     }
 
     public init(_ kind: Kind, keys: Int, requests count: Int, seed: UInt64) {
@@ -31,7 +30,7 @@ public struct RequestTrace: Sendable {
         /// Numbers of keys that nobody asked for yet.
         var fresh = keys
         switch kind {
-        case .zipf10, .zipf08:
+        case .zipf10, .zipf08, .mixed:
             while requests.count < count { requests.append(zipf.next(&random)) }
         case .oneHitWonders:
             while requests.count < count {
@@ -69,10 +68,45 @@ public struct RequestTrace: Sendable {
                 requests.append(requests.count / max(count / 8, 1) * keys + zipf.next(&random))
             }
         }
-        name = kind.rawValue
+        self.kind = kind
         self.keys = keys
         self.requests = Array(requests.prefix(count))
-        isDrifting = kind == .drift
+    }
+
+    // MARK: What is stored
+
+    /// How long the value of a key is.
+    public func valueBytes(_ key: Int) -> Int {
+        guard kind == .mixed else { return 8 }
+        var random = SplitMix64(state: UInt64(key) &* 3)
+        // Half are short, a tenth is long.
+        let (low, high) =
+            switch random.next() % 10 {
+            case 0..<5: (20, 100)
+            case 5..<9: (100, 1_000)
+            default: (1_000, 8_000)
+            }
+        return low + Int(random.next() % UInt64(high - low))
+    }
+
+    /// At which request the value that is asked for at `index` has expired; nil: never. Values expire at fixed times, whenever
+    /// they were stored, so that every cache sees the same.
+    public func expiry(_ key: Int, at index: Int) -> Int? {
+        guard let lifetime = lifetime(key) else { return nil }
+        return (index / lifetime + 1) * lifetime
+    }
+
+    /// The number of the value that is asked for at `index`: another one after each expiry.
+    public func version(_ key: Int, at index: Int) -> Int {
+        guard let lifetime = lifetime(key) else { return key }
+        return (index / lifetime) << 40 | key
+    }
+
+    private func lifetime(_ key: Int) -> Int? {
+        guard kind == .mixed else { return nil }
+        var random = SplitMix64(state: UInt64(key) &* 7 &+ 1)
+        guard random.next() % 2 == 0 else { return nil }
+        return requests.count / 100 + Int(random.next() % UInt64(requests.count / 2))
     }
 }
 

@@ -33,6 +33,9 @@ package struct NamespaceSettings: Equatable, Hashable, Sendable {
     /// How much memory its entries may take, in bytes; 0 for no limit but the store's. At most `bytesMaxMax`.
     @usableFromInline package var bytesMax: Int
 
+    /// Limits that make sense: from some thousands of entries on, so that each shard has some.
+    package static let bytesMaxRange = 1 << 20...bytesMaxMax
+
     /// What fits in the seven bytes that a record has for it, and is more than any memory.
     package static let bytesMaxMax = 1 << 56 - 1
 

@@ -38,8 +38,9 @@ import Synchronization
         unsafe state.initialize(to: State(bytesMax: bytesMax))
     }
 
-    /// 256 shards that each keep back as much are a sixty-fourth of the limit.
-    private static func batch(_ bytesMax: Int) -> Int { bytesMax == 0 ? 64 << 10 : min(max(bytesMax >> 14, 64), 4 << 10) }
+    /// 256 shards that each keep back as much are a sixty-fourth of the limit. No more than some entries: what was kept back
+    /// is evicted at once when it is reported.
+    private static func batch(_ bytesMax: Int) -> Int { bytesMax == 0 ? 64 << 10 : min(max(bytesMax >> 14, 64), 1 << 10) }
 
     /// How many bytes there may be; 0 for no limit.
     @inline(__always) var bytesMax: Int { unsafe state.pointee.bytesMax.load(ordering: .relaxed) }

@@ -1,8 +1,8 @@
 // Who goes when a namespace is full: S3-FIFO, a step at a time.
 //
-// What is new waits in the small queue. When it comes to its end there, it moves to the main one if it was used at least twice, and
-// else it is evicted and remembered; if it comes back while it is remembered, it goes to the main queue at once. At the end of the
-// main queue an entry that was used goes round again, once for every use. A use is a read or a write of the key.
+// What is new waits in the small queue. When it comes to its end there, it moves to the main one if it was used at least
+// twice, and else it is evicted and remembered; if it comes back while it is remembered, it goes to the main queue at once.
+// At the end of the main queue an entry that was used goes round again, once for every use. A use is a read or a write.
 // Source: J. Yang et al., "FIFO Queues Are All You Need for Cache Eviction", SOSP 2023, and its authors' libCacheSim.
 
 import LarderBytes

@@ -12,15 +12,17 @@
 import LarderPlatform
 
 extension Store {
-    /// How many entries a write looks at to make room: several times what it needs.
-    private static var stepsPerWrite: Int { 64 }
+    /// How many entries a write looks at to make room. It mostly needs some; but each use that an entry was given another turn
+    /// for costs a look, so in a cache that hits nearly always it may be hundreds.
+    private static var stepsPerWrite: Int { 1_024 }
     /// One more for so many bytes written.
-    private static var bytesPerStep: Int { 256 }
-    private static var stepsPerWriteMax: Int { 1_024 }
+    private static var bytesPerStep: Int { 16 }
+    private static var stepsPerWriteMax: Int { 4_096 }
     /// How many entries it evicts at most when there was none among those that should go.
     private static var forcedPerWriteMax: Int { 4_096 }
-    /// How much more than it brought: what an entry takes beside its value, and what a shard keeps back until it reports it.
-    private static var forcedBytesBeyond: Int { 4_096 }
+    /// How much more than it brought a write frees: what an entry takes beside its value, and what a shard keeps back until
+    /// it reports it.
+    private static var bytesBeyond: Int { 4_096 }
     /// How many entries are looked at while a shard is locked: some 2 us.
     private static var stepsPerHold: Int { 16 }
     /// How many entries of its own shard a write looks at when there is no memory, and how often: some 100 us in all.
@@ -54,8 +56,9 @@ extension Store {
     func makeRoom(in namespace: Namespace, from index: Int, afterWriting bytes: Int, now: Milliseconds) {
         guard namespace.bytesOverLimit > 0 else { return }
         var steps = min(Self.stepsPerWrite + bytes / Self.bytesPerStep, Self.stepsPerWriteMax)
-        let freed = makeRoom(in: namespace, from: index, now: now, steps: &steps)
-        let missing = bytes + Self.forcedBytesBeyond - freed
+        // Twice, so that a namespace whose limit was lowered comes down to it.
+        let freed = makeRoom(in: namespace, from: index, bytesMax: 2 * (bytes + Self.bytesBeyond), now: now, steps: &steps)
+        let missing = bytes + Self.bytesBeyond - freed
         if steps <= 0 && missing > 0 {
             steps = Self.forcedPerWriteMax
             _ = makeRoom(in: namespace, from: index, bytesMax: missing, isForced: true, now: now, steps: &steps)

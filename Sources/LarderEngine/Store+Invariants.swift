@@ -21,7 +21,8 @@ extension Store {
             precondition(reported + unreported.bytes == known.memoryBytes, "a namespace's memory is summed up wrong")
             // After a flush nothing is known before something is reported.
             let isKnown = namespace.budget.isKnown(since: namespace.flushLSN)
-            precondition((isKnown ? namespace.budget.entries : 0) + unreported.keys == known.keys, "entries are summed up wrong")
+            let entries = isKnown ? namespace.budget.entries : 0
+            precondition(entries + unreported.keys == known.keys, "entries are summed up wrong")
         }
     }
 

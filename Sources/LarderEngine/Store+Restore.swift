@@ -187,8 +187,8 @@ extension Shard {
     fileprivate mutating func eraseReplaced(
         by record: borrowing LogRecord, _ namespace: Namespace, _ position: TablePosition
     ) {
-        guard let found = find(position, record.key, namespaceSlot: namespace.slot), found.entry.lsn < record.lsn else { return }
-        erase(found, position)
+        guard let found = find(position, record.key, namespaceSlot: namespace.slot) else { return }
+        if found.entry.lsn < record.lsn { erase(found, position) }
     }
 
     private mutating func restoreSet(

@@ -269,7 +269,9 @@ import Synchronization
         guard value.byteCount <= valueBytesMax else { return WriteResult(.valueTooLarge, lsn: .zero) }
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        return write(context, hash, bytes: value.byteCount) { $0.append(context, key, value, lifetime, valueBytesMax: valueBytesMax) }
+        return write(context, hash, bytes: value.byteCount) {
+            $0.append(context, key, value, lifetime, valueBytesMax: valueBytesMax)
+        }
     }
 
     /// Carries out a write with the shard locked, and what a namespace that evicts needs besides.

@@ -156,10 +156,10 @@ import Testing
         settings.bytesMax = 50_000 * Self.bytes(8)
         _ = bench.store.setNamespaceSettings(bench.default, settings, now: bench.now)
         bench.put(key(-1), Self.value)
-        #expect(bench.store.statistics().evictedEntries <= 80)
+        #expect(bench.store.statistics().evictedEntries <= 160)
         let report = bench.store.maintain(now: bench.now, budget: 1_000)
         #expect(report.hasMore)
-        #expect(bench.store.statistics().evictedEntries <= 80 + 1_000)
+        #expect(bench.store.statistics().evictedEntries <= 160 + 1_000)
         bench.settle(budget: 1_000)
         #expect(bench.memory() <= settings.bytesMax + bench.slack(bench.default))
     }
