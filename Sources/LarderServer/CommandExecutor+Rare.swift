@@ -81,9 +81,17 @@ extension CommandExecutor {
     ) {
         let name = input.span(command.value)
         guard NamespaceTable.isLegalName(name) else { return refuse(.namespaceName, command, &session, &output, turn, metrics) }
+        let eviction = command.creation.eviction?.engine ?? .none
+        let bytesMax = Int(clamping: command.creation.bytesMax)
+        guard bytesMax == 0 || NamespaceSettings.bytesMaxRange.contains(bytesMax) else {
+            return refuse(.namespaceLimit, command, &session, &output, turn, metrics)
+        }
+        guard eviction == .none || bytesMax > 0 else {
+            return refuse(.evictionWithoutLimit, command, &session, &output, turn, metrics)
+        }
         let settings = NamespaceSettings(
             durability: command.creation.durability?.engine ?? configuration.durability.engine,
-            keyRule: command.creation.keyRule?.engine ?? .path)
+            keyRule: command.creation.keyRule?.engine ?? .path, eviction: eviction, bytesMax: bytesMax)
         var random = SystemRandomNumberGenerator()
         // Version 4, variant 1 (RFC 9562 section 5.4).
         let id = NamespaceID(high: random.next() & ~0xF000 | 0x4000, low: random.next() & ~(3 << 62) | 1 << 63)

@@ -381,6 +381,13 @@ package struct CommandExecutor: Sendable {
                         into: &target)
                 }
             }
+        case .notFound where namespace.settings.eviction != .none:
+            // The removal was logged although there was nothing in memory: only with it the key stays away.
+            session.held.reply(
+                writeWait(result.lsn, namespace), at: turn.position, to: command, isWrite: true, output: &output
+            ) { target in
+                Reply.done(.notFound, version: 0, to: command, in: dialect, into: &target)
+            }
         case .notFound:
             miss(result.lsn, namespace.settings.durability == .always, command, &session, &output, turn)
         case .conditionFailed:
@@ -397,7 +404,10 @@ package struct CommandExecutor: Sendable {
             refuse(.valueTooLarge, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace))
         case .backlog: refuse(.logBacklog, command, &session, &output, turn, metrics)
         case .refused: refuseWrite(command, &session, &output, turn, metrics)
-        case .outOfMemory, .namespaceFull: refuse(.outOfMemory, command, &session, &output, turn, metrics)
+        case .outOfMemory: refuse(.outOfMemory, command, &session, &output, turn, metrics)
+        case .namespaceFull:
+            let failure: Failure = namespace.settings.eviction == .none ? .namespaceFull : .largerThanNamespace
+            refuse(failure, command, &session, &output, turn, metrics)
         case .namespaceGone: refuse(.namespaceDeleting, command, &session, &output, turn, metrics)
         }
     }

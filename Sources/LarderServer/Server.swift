@@ -158,25 +158,29 @@ package final class Server: @unchecked Sendable {
         stop()
     }
 
-    /// Holds the settings against what is stored: the key rule must agree, the durability is changed.
+    /// Holds the settings against what is stored: key rule and eviction must agree, durability and limit are changed.
     private func settle(_ report: RecoveryReport) throws(ServerError) {
         let namespace = context.store.namespaces.default
-        var settings = namespace.settings
-        let configuration = context.configuration
-        let rule = configuration.keyRule.engine
-        if report.isNew {
-            settings.keyRule = rule
-        } else if settings.keyRule != rule {
-            throw ServerError(
-                """
-                the default namespace in \(configuration.dataDirectory) was made with keys: \(settings.keyRule), \
-                but the setting keys says \(rule). Set it to \(settings.keyRule), or use another data directory.
-                """)
+        let stored = namespace.settings
+        let settings = context.configuration.defaultNamespace
+        if !report.isNew && stored.keyRule != settings.keyRule {
+            throw disagreement("keys", "\(stored.keyRule)", "\(settings.keyRule)")
         }
-        settings.durability = configuration.durability.engine
-        guard settings != namespace.settings || report.isNew else { return }
+        // Entries are laid out for it, and what was evicted could come back without it.
+        if !report.isNew && stored.eviction != settings.eviction {
+            throw disagreement("eviction", stored.eviction.wire.name, settings.eviction.wire.name)
+        }
+        guard settings != stored || report.isNew else { return }
         let result = context.store.setNamespaceSettings(namespace, settings, now: context.time.now())
         guard result.outcome == .updated else { throw ServerError("cannot store the settings of the default namespace") }
+    }
+
+    private func disagreement(_ setting: String, _ stored: String, _ wanted: String) -> ServerError {
+        ServerError(
+            """
+            the default namespace in \(context.configuration.dataDirectory) was made with \(setting): \(stored), \
+            but the setting \(setting) says \(wanted). Set it to \(stored), or use another data directory.
+            """)
     }
 
     /// Frees what fell due while nobody served.

@@ -3,6 +3,7 @@
 import LarderEngine
 import LarderPersistence
 import LarderPlatform
+import LarderWire
 
 extension ServerConfiguration {
     var store: StoreConfiguration {
@@ -34,8 +35,12 @@ extension ServerConfiguration {
         return options
     }
 
-    func namespaces(created: Milliseconds) -> NamespaceTable {
-        NamespaceTable(
-            settings: NamespaceSettings(durability: durability.engine, keyRule: keyRule.engine), created: created)
+    /// What the default namespace is to be.
+    var defaultNamespace: NamespaceSettings {
+        NamespaceSettings(
+            durability: durability.engine, keyRule: keyRule.engine, eviction: eviction.engine,
+            bytesMax: bytesMax == 0 && eviction != .none ? store.memoryBytesMax / 4 * 3 : bytesMax)
     }
+
+    func namespaces(created: Milliseconds) -> NamespaceTable { NamespaceTable(settings: defaultNamespace, created: created) }
 }

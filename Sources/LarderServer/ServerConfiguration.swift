@@ -25,6 +25,10 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var durability = DurabilityChoice.always
     /// Of the default namespace. New ones that do not say otherwise have `path`.
     package var keyRule = LarderWire.KeyRule.path
+    /// Of the default namespace.
+    package var eviction = EvictionChoice.none
+    /// How much memory the entries of the default namespace may take; 0: no limit, or if it evicts, three quarters of all.
+    package var bytesMax = 0
 
     // MARK: Work
 

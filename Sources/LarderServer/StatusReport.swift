@@ -77,6 +77,11 @@ package final class StatusReport: Sendable {
         page.gauge("larder_memory_used_bytes", "Bytes of memory taken for entries, tables and timers.", Int64(statistics.arenaBytes))
         page.gauge("larder_memory_max_bytes", "Bytes of memory that there are for them.", Int64(store.memoryBytesMax))
         page.counter("larder_expired_total", "Entries freed because their time was over.", Int64(statistics.expiredTotal))
+        page.counter("larder_evicted_total", "Entries that made room for others.", Int64(statistics.evictedEntries))
+        page.counter("larder_evicted_bytes_total", "Bytes of memory that they took.", Int64(statistics.evictedBytes))
+        page.counter(
+            "larder_evicted_returned_total", "Entries written anew soon after they were evicted.", Int64(statistics.ghostHits))
+        page.gauge("larder_evicted_memory_bytes", "Bytes that remember evicted keys.", Int64(statistics.ghostBytes))
         // Processor time of the holder: how long a request may have to wait for a shard that a chore has.
         page.gauge("larder_longest_hold_upkeep_nanoseconds", "Longest hold of a shard by expiry and sweeping.", store.holdTimes.longest(.upkeep))
         page.gauge("larder_longest_hold_walk_nanoseconds", "Longest hold of a shard by a snapshot.", store.holdTimes.longest(.walk))

@@ -106,6 +106,14 @@ extension LarderEngine.Durability {
     }
 }
 
+extension EvictionChoice {
+    var engine: LarderEngine.Eviction { self == .none ? .none : .s3fifo }
+}
+
+extension LarderEngine.Eviction {
+    var wire: EvictionChoice { self == .none ? .none : .s3fifo }
+}
+
 extension Deadline {
     /// Milliseconds left, nil for ever.
     @inline(__always)
@@ -115,10 +123,12 @@ extension Deadline {
 extension Namespace {
     func reply(_ store: Store) -> NamespaceReply {
         let usage = store.usage(of: self)
+        let settings = settings
         return NamespaceReply(
             id: (id.high, id.low), name: String(utf8: name), state: state == .pending ? "pending" : state == .ready ? "provision_ok" : "deleting",
             createdMilliseconds: created, updatedMilliseconds: updated,
-            durability: settings.durability.wire.name, keyRule: settings.keyRule.wire, keys: UInt64(usage.keys), bytes: UInt64(usage.bytes))
+            durability: settings.durability.wire.name, keyRule: settings.keyRule.wire, keys: UInt64(usage.keys),
+            bytes: UInt64(usage.bytes), memoryBytes: UInt64(usage.memoryBytes), bytesMax: UInt64(settings.bytesMax), eviction: settings.eviction.wire)
     }
 }
 
@@ -146,6 +156,14 @@ extension Failure {
     static let valueTooLarge = Failure(.valueTooLarge, "The value is larger than the server accepts. Nothing was changed.")
     static let logBacklog = Failure(.logBacklog, "The log cannot keep up at the moment. Nothing was changed; try again shortly.")
     static let outOfMemory = Failure(.outOfMemory, "There is no memory for the value. Nothing was changed; delete something first.")
+    static let namespaceFull = Failure(
+        .outOfMemory, "The namespace takes as much memory as it may (bytes_max). Nothing was changed; delete something first.")
+    static let largerThanNamespace = Failure(
+        .valueTooLarge, "The value takes more memory than the whole namespace may (bytes_max). Nothing was changed.")
+    static let namespaceLimit = Failure(
+        .limitInvalid, "The limit of a namespace is 0 for none, or 1048576 bytes and more.", parameter: "/bytes_max")
+    static let evictionWithoutLimit = Failure(
+        .limitInvalid, "A namespace that evicts needs a limit (bytes_max) of 1048576 bytes or more.", parameter: "/bytes_max")
     static let unknownOperation = Failure(.unknownOperation, "The server does not know this operation.")
 
     init(_ fault: KeyFault, rule: LarderEngine.KeyRule) {

@@ -94,7 +94,25 @@ package struct ListOptions: Sendable {
 package struct NamespaceCreation: Sendable, Equatable {
     package var durability: DurabilityChoice?
     package var keyRule: KeyRule?
+    package var eviction: EvictionChoice?
+    /// How much memory its entries may take, in bytes; 0 for no limit but the server's.
+    package var bytesMax: UInt64 = 0
     package init() {}
+}
+
+/// What happens when a namespace is full. The raw values are those of the binary protocol.
+package enum EvictionChoice: UInt8, Sendable, CaseIterable {
+    /// Writes that would make it larger are refused.
+    case none = 0
+    /// Entries that are used little make room.
+    case s3fifo = 1
+
+    package var name: String { self == .none ? "none" : "s3-fifo" }
+
+    package init?(name: String) {
+        guard let choice = Self.allCases.first(where: { $0.name == name }) else { return nil }
+        self = choice
+    }
 }
 
 /// When a reply to a write may be sent. The raw values are those of the binary protocol.

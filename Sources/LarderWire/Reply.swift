@@ -35,11 +35,18 @@ package struct NamespaceReply: Sendable {
     package var durability: String
     package var keyRule: KeyRule
     package var keys: UInt64
+    /// Of keys, values and metadata.
     package var bytes: UInt64
+    /// What its entries take of memory: of this there may be a limit.
+    package var memoryBytes: UInt64
+    /// The limit; 0 for none.
+    package var bytesMax: UInt64
+    package var eviction: EvictionChoice
 
     package init(
         id: (high: UInt64, low: UInt64), name: String, state: String, createdMilliseconds: Int64,
-        updatedMilliseconds: Int64, durability: String, keyRule: KeyRule, keys: UInt64, bytes: UInt64
+        updatedMilliseconds: Int64, durability: String, keyRule: KeyRule, keys: UInt64, bytes: UInt64,
+        memoryBytes: UInt64 = 0, bytesMax: UInt64 = 0, eviction: EvictionChoice = .none
     ) {
         self.id = id
         self.name = name
@@ -50,6 +57,9 @@ package struct NamespaceReply: Sendable {
         self.keyRule = keyRule
         self.keys = keys
         self.bytes = bytes
+        self.memoryBytes = memoryBytes
+        self.bytesMax = bytesMax
+        self.eviction = eviction
     }
 }
 

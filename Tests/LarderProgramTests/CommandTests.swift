@@ -66,6 +66,19 @@ import Testing
         #expect(help.contains("(values: always, interval, never, off)") && help.contains("(values: path, bytes)"))
     }
 
+    @Test func `a cache is made with a limit`() throws {
+        let arguments = ["kv", "create", "--name", "a", "--eviction", "s3-fifo"]
+        let command = try #require(try LarderCommand.parseAsRoot(arguments + ["--bytes-max", "64MiB"]) as? NamespaceCreateCommand)
+        #expect(command.eviction == .s3fifo)
+        #expect(command.bytesMax == 64 << 20)
+        #expect(refusal("kv", "create", "--name", "a", "--eviction", "s3-fifo").contains("--bytes-max"))
+        #expect(refusal("kv", "create", "--name", "a", "--eviction", "lru").contains("'none' and 's3-fifo'"))
+        #expect(refusal("kv", "create", "--name", "a", "--bytes-max", "much").contains("64MiB"))
+        let plain = try LarderCommand.parseAsRoot(["kv", "create", "--name", "a"]) as? NamespaceCreateCommand
+        #expect(plain?.bytesMax == 0)
+        #expect(plain?.eviction == nil)
+    }
+
     @Test func `a flush is confirmed like a delete`() throws {
         let flush = try #require(try LarderCommand.parseAsRoot(["kv", "flush", "carts", "--yes", "--json"]) as? NamespaceFlushCommand)
         #expect(flush.namespace == "carts" && flush.confirmation.yes && flush.format.json)

@@ -170,9 +170,10 @@ private final class ScriptedServer: Sendable {
     @Test func `JSON says of a namespace what the HTTP interface says, in the same words`() {
         let namespace = NamespaceReply(
             id: (1, 2), name: "carts", state: "provision_ok", createdMilliseconds: 0, updatedMilliseconds: 0,
-            durability: "always", keyRule: .bytes, keys: 3, bytes: 99)
+            durability: "always", keyRule: .bytes, keys: 3, bytes: 99, memoryBytes: 240, bytesMax: 1 << 20, eviction: .s3fifo)
         let json = OutputFormat.encode(NamespaceOutput(namespace))
-        for member in [#""keys" : "bytes""#, #""key_count" : 3"#, #""size_bytes" : 99"#, #""durability" : "always""#] {
+        for member in [#""keys" : "bytes""#, #""key_count" : 3"#, #""size_bytes" : 99"#, #""durability" : "always""#, #""eviction" : "s3-fifo""#,
+            #""memory_bytes" : 240"#, #""bytes_max" : 1048576"#] {
             #expect(json.contains(member), "\(member)")
         }
         #expect(OutputFormat.encode(NamespaceOutput(namespace, deed: "deleted")) == json)

@@ -319,6 +319,52 @@ import Testing
         #expect(keys == ["a", "b/*", "c", "d/*"])
     }
 
+    @Test func `a cache is made with a limit, tells of it, and takes whatever comes`() throws {
+        let rig = Rig()
+        let client = Self.client(rig)
+        var creation = LarderWire.NamespaceCreation()
+        creation.eviction = .s3fifo
+        // Else the log of the rig is full first.
+        creation.durability = .off
+        for limit in [UInt64(0), 1, 1_048_575, 1 << 56, .max] {
+            creation.bytesMax = limit
+            #expect(try Answer.only(client.send(Ask.create("cache", creation))).status == .limitInvalid, "\(limit)")
+        }
+        creation.bytesMax = 1 << 20
+        let created = try Answer.namespace(client.send(Ask.create("cache", creation)))
+        #expect(created.eviction == .s3fifo)
+        #expect(created.bytesMax == 1 << 20)
+        #expect(created.memoryBytes == 0)
+        client.send(Ask.hello(namespace: .name("cache")))
+        let value = String(repeating: "v", count: 10_000)
+        for number in 0..<300 { #expect(try Answer.only(client.send(Ask.put("k\(number)", value))).status == .created) }
+        let full = try Answer.namespace(client.send(Ask.describe()))
+        #expect(full.keys < 110)
+        #expect(full.memoryBytes > 900_000 && full.memoryBytes < 1_200_000)
+        #expect(rig.store.statistics().evictedEntries > 190)
+        #expect(try Answer.only(client.send(Ask.put("large", String(repeating: "v", count: 1 << 20)))).status == .valueTooLarge)
+    }
+
+    @Test func `a namespace with a limit and without eviction refuses what is too much`() throws {
+        let rig = Rig()
+        let client = Self.client(rig)
+        var creation = LarderWire.NamespaceCreation()
+        creation.bytesMax = 1 << 20
+        #expect(try Answer.namespace(client.send(Ask.create("small", creation))).eviction == .none)
+        client.send(Ask.hello(namespace: .name("small")))
+        let value = String(repeating: "v", count: 10_000)
+        var statuses: [Status] = []
+        for number in 0..<300 { statuses.append(try Answer.only(client.send(Ask.put("k\(number)", value))).status) }
+        let refused = try #require(statuses.firstIndex(of: .outOfMemory))
+        #expect(refused > 80 && refused < 110)
+        #expect(statuses[..<refused].allSatisfy { $0 == .created } && statuses[refused...].allSatisfy { $0 == .outOfMemory })
+        #expect(try Answer.only(client.send(Ask.delete("k0"))).status == .ok)
+        #expect(try Answer.only(client.send(Ask.put("k0", value))).status == .created)
+        // Others are not full.
+        client.send(Ask.hello(namespace: .name("default")))
+        #expect(try Answer.only(client.send(Ask.put("k", value))).status == .created)
+    }
+
     @Test func `namespaces come, are described, flushed, and go`() throws {
         let rig = Rig()
         let client = Self.client(rig)

@@ -66,6 +66,21 @@ import Testing
         }
     }
 
+    @Test func `in a cache the removal of what is not there waits like a write, as it is one`() throws {
+        for durability in [LarderEngine.Durability.always, .interval, .never] {
+            let rig = Rig(waits: true)
+            rig.createNamespace("cache", durability, eviction: .s3fifo, bytesMax: 1 << 20)
+            rig.sync()
+            let client = Client(rig)
+            #expect(try Answer.only(client.send(Ask.hello(namespace: .name("cache")))).status == .ok)
+            let before = rig.buffer.appliedLSN
+            #expect(client.send(Ask.delete("gone")).isEmpty, "\(durability)")
+            #expect(rig.buffer.appliedLSN > before)
+            rig.sync()
+            #expect(try Answer.only(client.logMoved()).status == .notFound)
+        }
+    }
+
     @Test func `in HTTP too`() throws {
         let rig = Rig(waits: true)
         let client = Client(rig)

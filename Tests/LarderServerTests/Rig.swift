@@ -82,10 +82,11 @@ final class Rig {
 
     @discardableResult
     func createNamespace(
-        _ name: String, _ durability: LarderEngine.Durability = .always, _ keyRule: LarderEngine.KeyRule = .path
+        _ name: String, _ durability: LarderEngine.Durability = .always, _ keyRule: LarderEngine.KeyRule = .path,
+        eviction: Eviction = .none, bytesMax: Int = 0
     ) -> Namespace {
         let bytes = Array(name.utf8)
-        let settings = NamespaceSettings(durability: durability, keyRule: keyRule)
+        let settings = NamespaceSettings(durability: durability, keyRule: keyRule, eviction: eviction, bytesMax: bytesMax)
         let id = NamespaceID(high: 0x0102_0304_0506_4708, low: 0x8000_0000_0000_0000 + UInt64(store.namespaces.count))
         let result = store.createNamespace(name: bytes.span.bytes, id: id, settings: settings, now: now)
         guard case .created(let namespace, _) = result else { preconditionFailure("\(name) was not created") }

@@ -1,5 +1,6 @@
 import LarderEngine
 import LarderPersistence
+import LarderWire
 import Testing
 
 @testable import LarderServer
@@ -39,6 +40,18 @@ import Testing
         #expect(configuration.store.memoryBytesMax >= 16 << 20)
         configuration.memoryBytesMax = 100 << 20
         #expect(configuration.store.memoryBytesMax == 100 << 20)
+    }
+
+    @Test func `a default namespace that evicts has a limit, if none is set three quarters of all`() {
+        var configuration = ServerConfiguration()
+        configuration.memoryBytesMax = 100 << 20
+        #expect(configuration.defaultNamespace == NamespaceSettings())
+        configuration.bytesMax = 5 << 20
+        #expect(configuration.defaultNamespace.bytesMax == 5 << 20)
+        configuration.eviction = .s3fifo
+        #expect(configuration.defaultNamespace == NamespaceSettings(eviction: .s3fifo, bytesMax: 5 << 20))
+        configuration.bytesMax = 0
+        #expect(configuration.defaultNamespace == NamespaceSettings(eviction: .s3fifo, bytesMax: 75 << 20))
     }
 
     @Test func `who does not fit is told which setting to raise`() {

@@ -154,7 +154,7 @@ func bytes(of sample: BinaryRequestSample) -> [UInt8] {
         (0x23, 0, [1, 2, 3, 4, 5, 6, 7]), (0x24, 0, [4, 0, 97]),
         (0x30, 0, [1, 0, 0, 0, 0]), (0x30, 0, [1, 0, 1, 0, 0, 0]), (0x30, 0, [1, 0, 0, 0, 0, 0, 97]),
         (0x30, 0, [1, 0, 0xFF, 0xFF, 0xFF, 0xFF]), (0x30, 0x0800, [1, 0, 0, 0, 0, 0]),
-        (0x40, 0, [0]), (0x41, 0, [97]), (0x43, 0x4000, [97]), (0x44, 0x4000, Array(repeating: 1, count: 17)),
+        (0x40, 0, [0]), (0x40, 0, [0, 0, 0, 1, 2, 3, 4, 5, 6, 7]), (0x41, 0, [97]), (0x43, 0x4000, [97]), (0x44, 0x4000, Array(repeating: 1, count: 17)),
         (0x42, 0, [1, 0, 0, 0, 1]), (0x42, 0, [1, 0, 0, 0, 1, 0, 0]),
     ]
 
@@ -190,7 +190,8 @@ func bytes(of sample: BinaryRequestSample) -> [UInt8] {
         (0x11, 0, [0, 0], .limitInvalid), (0x11, 0, [1, 4] + Array(repeating: 0, count: 2_050), .limitInvalid),
         (0x30, 0, [0, 0, 0, 0, 0, 0], .limitInvalid), (0x30, 0, [0xE9, 3, 0, 0, 0, 0], .limitInvalid),
         (0x42, 0, [0, 0, 0, 0, 1, 0], .limitInvalid), (0x42, 0, [1, 0, 0, 0, 0, 0], .limitInvalid),
-        (0x40, 0, [4, 0, 97], .unknownFlag), (0x40, 0, [0, 2, 97], .unknownFlag),
+        (0x40, 0, [4, 0, 0] + zero64 + [97], .unknownFlag), (0x40, 0, [0, 2, 0] + zero64 + [97], .unknownFlag),
+        (0x40, 0, [0, 0, 2] + zero64 + [97], .unknownFlag),
     ]
     private static let zero64: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0]
     private static let one64: [UInt8] = [1, 0, 0, 0, 0, 0, 0, 0]

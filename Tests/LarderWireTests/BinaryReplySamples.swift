@@ -26,7 +26,8 @@ func reply(
 
 let sampleNamespace = NamespaceReply(
     id: sampleID, name: "carts", state: "provision_ok", createdMilliseconds: 1_763_720_000_000,
-    updatedMilliseconds: 1_763_720_000_001, durability: "interval", keyRule: .path, keys: 2, bytes: 300)
+    updatedMilliseconds: 1_763_720_000_001, durability: "interval", keyRule: .path, keys: 2, bytes: 300,
+    memoryBytes: 420, bytesMax: 64 << 20, eviction: .s3fifo)
 
 extension BinaryReplySample {
     private static func done(
@@ -150,7 +151,7 @@ extension BinaryReplySample {
 private func words(_ namespace: NamespaceReply) -> String {
     "\(namespace.id.high):\(namespace.id.low) \(namespace.name) \(namespace.state) \(namespace.createdMilliseconds) "
         + "\(namespace.updatedMilliseconds) \(namespace.durability) \(namespace.keyRule) \(namespace.keys) "
-        + "\(namespace.bytes)"
+        + "\(namespace.bytes) \(namespace.memoryBytes) \(namespace.bytesMax) \(namespace.eviction)"
 }
 
 /// A decoded reply in words, with everything that is inside it.

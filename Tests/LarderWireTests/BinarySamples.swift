@@ -111,10 +111,13 @@ extension BinaryRequestSample {
             BinaryRequest.list(cursor: $0, limit: 100, withValues: true, id: 20, into: &$1)
         },
         BinaryRequestSample(
-            name: "namespace-create-request", command: "namespaceCreate id=21 value=carts durability=interval keyRule=nil"
+            name: "namespace-create-request",
+            command: "namespaceCreate id=21 value=carts durability=interval keyRule=nil eviction=s3fifo limit=67108864"
         ) {
             var creation = NamespaceCreation()
             creation.durability = .interval
+            creation.eviction = .s3fifo
+            creation.bytesMax = 64 << 20
             BinaryRequest.namespaceCreate("carts", creation: creation, id: 21, into: &$0)
         },
         BinaryRequestSample(
@@ -177,6 +180,7 @@ func describe(_ command: Command, in input: borrowing ByteBuffer) -> String {
     if command.operation == .namespaceCreate {
         words.append("durability=\(command.creation.durability.map { $0.name } ?? "nil")")
         words.append("keyRule=\(command.creation.keyRule.map { "\($0)" } ?? "nil")")
+        words.append("eviction=\(command.creation.eviction.map { "\($0)" } ?? "nil") limit=\(command.creation.bytesMax)")
     }
     if let failure = command.failure { words.append("failure=\(failure.status)") }
     return words.joined(separator: " ")

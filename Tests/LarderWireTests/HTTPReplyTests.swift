@@ -173,7 +173,7 @@ import Testing
         NamespaceReply(
             id: (0x0123_ABCD_4567_89EF, 0x0123_4567_89AB_CDEF), name: "my-cache", state: "provision_ok",
             createdMilliseconds: 1_781_794_097_475, updatedMilliseconds: 951_827_696_000, durability: "always", keyRule: .path,
-            keys: 3, bytes: 99)
+            keys: 3, bytes: 99, memoryBytes: 240, bytesMax: 1 << 20, eviction: .s3fifo)
     }
 
     @Test func `a namespace is described in its wrapper`() throws {
@@ -190,6 +190,9 @@ import Testing
         #expect(data["status"] as? String == "provision_ok")
         #expect(data["created_at"] as? String == "2026-06-18T14:48:17.475Z")
         #expect(data["updated_at"] as? String == "2000-02-29T12:34:56.000Z")
+        #expect(data["eviction"] as? String == "s3-fifo")
+        #expect(data["memory_bytes"] as? Int == 240)
+        #expect(data["bytes_max"] as? Int == 1 << 20)
     }
 
     @Test(arguments: [(0, 1), (1, 1), (20, 1), (21, 2), (52, 3)])

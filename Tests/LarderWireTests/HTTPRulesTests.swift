@@ -174,6 +174,9 @@ import Testing
         (#"{"name":"a""#, .malformed), (#"{"name" "a"}"#, .malformed), (#"{'name':"a"}"#, .malformed), (#"{"name":"a\x"}"#, .malformed),
         (#"{"x":01,"name":"a"}"#, .malformed), (#"{"x":tru,"name":"a"}"#, .malformed), (#"{"x":[1 2],"name":"a"}"#, .malformed),
         (#"{"x":[1}],"name":"a"}"#, .malformed), (#"{"keys":"words","name":"a"}"#, .malformed),
+        (#"{"eviction":"lru","name":"a"}"#, .malformed), (#"{"bytes_max":"1MiB","name":"a"}"#, .malformed),
+        (#"{"bytes_max":-1,"name":"a"}"#, .malformed), (#"{"bytes_max":1e6,"name":"a"}"#, .malformed),
+        (#"{"bytes_max":99999999999999999999,"name":"a"}"#, .malformed), (#"{"bytes_max":[1],"name":"a"}"#, .malformed),
     ])
     func `a body that names no namespace is refused`(_ body: String, _ status: Status) {
         let request = HTTPScript.one("POST /v2/storage/kvs HTTP/1.1\nContent-Length: \(body.utf8.count)", body: body)
@@ -189,10 +192,12 @@ import Testing
     }
 
     @Test func `a namespace may be given its settings`() {
-        let body = #"{"keys":"bytes","durability":"interval"}"#
+        let body = #"{"keys":"bytes","durability":"interval","eviction":"s3-fifo","bytes_max": 67108864 }"#
         let request = HTTPScript.one("PUT /kv/new-one HTTP/1.1\nContent-Length: \(body.utf8.count)", body: body)
         #expect(request?.creation.keyRule == .bytes)
         #expect(request?.creation.durability == .interval)
+        #expect(request?.creation.eviction == .s3fifo)
+        #expect(request?.creation.bytesMax == 64 << 20)
         #expect(request.map { String(decoding: $0.value, as: UTF8.self) } == "new-one")
     }
 

@@ -15,13 +15,30 @@ struct NamespaceCreateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Which keys it takes (default: path).", valueName: "RULE"))
     var keys: KeyRule?
 
+    @Option(help: ArgumentHelp("What happens when it is full (default: none).", valueName: "HOW"))
+    var eviction: EvictionChoice?
+
+    @Option(
+        help: ArgumentHelp("How much memory its entries may take, such as 64MiB; 0 for no limit.", valueName: "SIZE"),
+        transform: { text in
+            if let bytes = SizeText.bytes(text) { return bytes }
+            throw ValidationError("a size is written like 64MiB, 25MB or 1048576")
+        })
+    var bytesMax = 0
+
     @OptionGroup var options: ServerOptions
     @OptionGroup var format: OutputFormat
+
+    func validate() throws {
+        if eviction == .s3fifo && bytesMax == 0 { throw ValidationError("--eviction s3-fifo needs a limit: --bytes-max 64MiB") }
+    }
 
     func run() throws {
         var creation = NamespaceCreation()
         creation.durability = durability
         creation.keyRule = keys
+        creation.eviction = eviction
+        creation.bytesMax = UInt64(bytesMax)
         let created = try options.withClient { client throws(ClientError) in
             try client.createNamespace(name, creation: creation)
         }
@@ -115,6 +132,11 @@ extension NamespaceReply {
 }
 
 extension DurabilityChoice: ExpressibleByArgument {
+    package init?(argument: String) { self.init(name: argument) }
+    package static var allValueStrings: [String] { allCases.map(\.name) }
+}
+
+extension EvictionChoice: ExpressibleByArgument {
     package init?(argument: String) { self.init(name: argument) }
     package static var allValueStrings: [String] { allCases.map(\.name) }
 }

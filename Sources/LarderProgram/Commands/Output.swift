@@ -70,11 +70,15 @@ struct NamespaceOutput: Printable {
     let keys: String
     let keyCount: UInt64
     let sizeBytes: UInt64
+    let eviction: String
+    let memoryBytes: UInt64
+    /// 0: there is no limit.
+    let bytesMax: UInt64
     /// What was done to it, which is all that is printed as text then.
     private let deed: String?
 
     private enum CodingKeys: CodingKey {
-        case id, name, status, createdAt, updatedAt, durability, keys, keyCount, sizeBytes
+        case id, name, status, createdAt, updatedAt, durability, keys, keyCount, sizeBytes, eviction, memoryBytes, bytesMax
     }
 
     init(_ namespace: NamespaceReply, deed: String? = nil) {
@@ -98,6 +102,9 @@ struct NamespaceOutput: Printable {
         keys = namespace.keyRule == .path ? "path" : "bytes"
         keyCount = namespace.keys
         sizeBytes = namespace.bytes
+        eviction = namespace.eviction.name
+        memoryBytes = namespace.memoryBytes
+        bytesMax = namespace.bytesMax
     }
 
     /// What would be gone with all its keys, or with the namespace as well.
@@ -118,6 +125,8 @@ struct NamespaceOutput: Printable {
         key rule    \(keys)
         keys        \(keyCount)
         bytes       \(sizeBytes)
+        memory      \(memoryBytes)\(bytesMax == 0 ? "" : " of \(bytesMax)")
+        eviction    \(eviction)
 
         """
     }

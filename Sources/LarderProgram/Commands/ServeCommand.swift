@@ -52,6 +52,8 @@ package struct SettingOptions: ParsableArguments {
     @Option(help: .setting("durability")) var durability: String?
     @Option(help: .setting("interval")) var interval: String?
     @Option(help: .setting("keys")) var keys: String?
+    @Option(help: .setting("eviction")) var eviction: String?
+    @Option(help: .setting("bytes-max")) var bytesMax: String?
     @Option(help: .setting("value-bytes-max")) var valueBytesMax: String?
     @Option(help: .setting("memory-max")) var memoryMax: String?
     @Option(help: .setting("workers")) var workers: String?
@@ -71,7 +73,8 @@ package struct SettingOptions: ParsableArguments {
     package var given: GivenOptions {
         let single: [(String, String?)] = [
             ("data", data), ("api-key-file", apiKeyFile), ("insecure-no-auth", insecureNoAuth ? "true" : nil),
-            ("durability", durability), ("interval", interval), ("keys", keys), ("value-bytes-max", valueBytesMax),
+            ("durability", durability), ("interval", interval), ("keys", keys),
+            ("eviction", eviction), ("bytes-max", bytesMax), ("value-bytes-max", valueBytesMax),
             ("memory-max", memoryMax), ("workers", workers), ("snapshot-every", snapshotEvery),
             ("snapshot-log-bytes", snapshotLogBytes), ("snapshot-bytes-per-second", snapshotBytesPerSecond),
             ("connections-max", connectionsMax),

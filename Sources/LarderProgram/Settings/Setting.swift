@@ -70,6 +70,18 @@ package struct Setting: Sendable {
                 + "Other namespaces say their own when they are made, and take `path` if they do not.",
             trade: "`bytes` lets in keys with colons or spaces, which must be percent-encoded in a URL."),
         Setting(
+            "eviction", .choice(\.server.eviction, EvictionChoice.allCases.map { ($0.name, $0) }),
+            meaning: "What happens when the default namespace is full: settled when the data directory is made; another word "
+                + "later is an error. `none`: writes that need memory are refused. `s3-fifo`: entries that are used little "
+                + "make room. Other namespaces say their own when they are made, and take `none` if they do not.",
+            trade: "A cache never refuses a write for lack of memory, and may lose any entry. An entry takes 8 bytes more."),
+        Setting(
+            "bytes-max",
+            .bytes(
+                \.server.bytesMax, in: 1_048_576...34_359_738_368, zero: "memory-max, or three quarters of it with `s3-fifo`"),
+            meaning: "How much memory the entries of the default namespace may take.",
+            trade: "The rest of `memory-max` is for other namespaces, and for pages that are not full."),
+        Setting(
             "value-bytes-max", .bytes(\.server.valueBytesMax, in: 1...ServerConfiguration.valueBytesLimit),
             meaning: "The largest value that a write may bring.",
             trade: "Larger values let one client hold more memory and delay others on the same connection."),

@@ -138,17 +138,22 @@ extension BinaryDecoder {
         }
     }
 
-    /// durability u8, key rule u8, name.
+    /// durability u8, key rule u8, eviction u8, limit u64, name.
     private static func decodeCreation(_ bytes: RawSpan, _ body: inout BinaryBody, _ command: inout Command) -> Bool {
-        guard let durability = body.take(UInt8.self, bytes), let keyRule = body.take(UInt8.self, bytes)
+        guard let durability = body.take(UInt8.self, bytes), let keyRule = body.take(UInt8.self, bytes),
+            let eviction = body.take(UInt8.self, bytes), let bytesMax = body.take(UInt64.self, bytes)
         else { return false }
         command.value = body.rest()
         command.creation.durability = DurabilityChoice(rawValue: durability)
         command.creation.keyRule = KeyRule(rawValue: keyRule)
+        command.creation.eviction = EvictionChoice(rawValue: eviction)
+        command.creation.bytesMax = bytesMax
         let durabilityIsKnown = command.creation.durability != nil || durability == BinaryFrame.defaultCode
         let keyRuleIsKnown = command.creation.keyRule != nil || keyRule == BinaryFrame.defaultCode
-        if !durabilityIsKnown || !keyRuleIsKnown {
-            command.failure = Failure(.unknownFlag, "the durability is 0 to 3 or 255, the key rule 0, 1 or 255")
+        let evictionIsKnown = command.creation.eviction != nil || eviction == BinaryFrame.defaultCode
+        if !durabilityIsKnown || !keyRuleIsKnown || !evictionIsKnown {
+            command.failure = Failure(
+                .unknownFlag, "the durability is 0 to 3 or 255, the key rule 0, 1 or 255, the eviction 0, 1 or 255")
         }
         return true
     }

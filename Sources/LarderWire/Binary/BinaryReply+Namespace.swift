@@ -81,17 +81,21 @@ extension BinaryReply {
         closeFrame(from: start, in: &output)
     }
 
-    /// id, created u64, updated u64, keys u64, bytes u64, state u8, durability u8, key rule u8, name length u8, name.
+    /// id, created u64, updated u64, keys u64, bytes u64, memory u64, limit u64, state u8, durability u8, key rule u8,
+    /// eviction u8, name length u8, name.
     private static func appendNamespace(_ namespace: NamespaceReply, into output: inout ByteBuffer) {
         appendID(namespace.id, into: &output)
         output.append(littleEndian: namespace.createdMilliseconds)
         output.append(littleEndian: namespace.updatedMilliseconds)
         output.append(littleEndian: namespace.keys)
         output.append(littleEndian: namespace.bytes)
+        output.append(littleEndian: namespace.memoryBytes)
+        output.append(littleEndian: namespace.bytesMax)
         let state = NamespaceStateCode.allCases.first { $0.name == namespace.state }
         output.append(byte: state?.rawValue ?? BinaryFrame.defaultCode)
         output.append(byte: DurabilityChoice(name: namespace.durability)?.rawValue ?? BinaryFrame.defaultCode)
         output.append(byte: namespace.keyRule.rawValue)
+        output.append(byte: namespace.eviction.rawValue)
         let name = namespace.name.utf8.prefix(Int(UInt8.max))
         output.append(byte: UInt8(name.count))
         for byte in name { output.append(byte: byte) }

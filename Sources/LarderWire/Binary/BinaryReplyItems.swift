@@ -158,14 +158,16 @@ extension NamespaceReply {
         guard let high = body.take(UInt64.self, bytes), let low = body.take(UInt64.self, bytes),
             let created = body.take(Int64.self, bytes), let updated = body.take(Int64.self, bytes),
             let keys = body.take(UInt64.self, bytes), let byteCount = body.take(UInt64.self, bytes),
+            let memoryBytes = body.take(UInt64.self, bytes), let bytesMax = body.take(UInt64.self, bytes),
             let state = body.take(UInt8.self, bytes), let durability = body.take(UInt8.self, bytes),
             let keyRuleCode = body.take(UInt8.self, bytes), let keyRule = KeyRule(rawValue: keyRuleCode),
+            let evictionCode = body.take(UInt8.self, bytes), let eviction = EvictionChoice(rawValue: evictionCode),
             let name = body.takeText(UInt8.self, bytes)
         else { return nil }
         self.init(
             id: (high.byteSwapped, low.byteSwapped), name: String(utf8: bytes.slice(name)),
             state: NamespaceStateCode(rawValue: state)?.name ?? "unknown", createdMilliseconds: created,
             updatedMilliseconds: updated, durability: DurabilityChoice(rawValue: durability)?.name ?? "unknown",
-            keyRule: keyRule, keys: keys, bytes: byteCount)
+            keyRule: keyRule, keys: keys, bytes: byteCount, memoryBytes: memoryBytes, bytesMax: bytesMax, eviction: eviction)
     }
 }

@@ -76,6 +76,8 @@ extension BinaryRequest {
         let start = begin(.namespaceCreate, [], id, &output)
         output.append(byte: creation.durability?.rawValue ?? BinaryFrame.defaultCode)
         output.append(byte: creation.keyRule?.rawValue ?? BinaryFrame.defaultCode)
+        output.append(byte: creation.eviction?.rawValue ?? BinaryFrame.defaultCode)
+        output.append(littleEndian: creation.bytesMax)
         output.append(utf8: name)
         BinaryReply.closeFrame(from: start, in: &output)
     }

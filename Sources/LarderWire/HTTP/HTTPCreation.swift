@@ -1,11 +1,11 @@
 // The body of a request that creates a namespace: one JSON object, read where it lies.
 //
-// A whole reader of JSON's grammar (RFC 8259), because what is accepted here must be JSON; but it keeps only the three
+// A whole reader of JSON's grammar (RFC 8259), because what is accepted here must be JSON; but it keeps only the
 // members that it knows. Nesting is a stack of bits, not recursion: it has a bound, and it cannot exhaust the thread's.
 
 import LarderBytes
 
-/// Reads `{"name": "...", "keys": "path" | "bytes", "durability": "always" | ...}`.
+/// Reads `{"name": "...", "keys": "path" | "bytes", "durability": "always" | ..., "eviction": "none" | ..., "bytes_max": N}`.
 struct HTTPCreation {
     private let range: ByteRange
     private var position: Int
@@ -80,9 +80,27 @@ struct HTTPCreation {
         } else if input.span(member).equals("durability") {
             let word = isString ? try readString(&input) : .empty
             command.creation.durability = try Self.durability(input.span(word))
+        } else if input.span(member).equals("eviction") {
+            let word = isString ? try readString(&input) : .empty
+            command.creation.eviction = try Self.eviction(input.span(word))
+        } else if input.span(member).equals("bytes_max") {
+            // Behind any white space, which `next` has passed over.
+            let start = position
+            try skipValue(&input)
+            let number = Decimal.parse(input.span(ByteRange(start: start, count: position - start)))
+            guard let number, number >= 0 else {
+                throw Failure(.malformed, "The limit is not a whole number of bytes.", parameter: "/bytes_max")
+            }
+            command.creation.bytesMax = UInt64(number)
         } else {
             try skipValue(&input)
         }
+    }
+
+    private static func eviction(_ word: RawSpan) throws(Failure) -> EvictionChoice {
+        if word.equals("none") { return .none }
+        if word.equals("s3-fifo") { return .s3fifo }
+        throw Failure(.malformed, "Eviction is none or s3-fifo.", parameter: "/eviction")
     }
 
     private static func keyRule(_ word: RawSpan) throws(Failure) -> KeyRule {

@@ -56,6 +56,11 @@ extension HTTPReply {
         output.append(decimal: namespace.keys)
         output.append(",\"size_bytes\":")
         output.append(decimal: namespace.bytes)
+        output.append(namespace.eviction == .none ? ",\"eviction\":\"none\"" : ",\"eviction\":\"s3-fifo\"")
+        output.append(",\"memory_bytes\":")
+        output.append(decimal: namespace.memoryBytes)
+        output.append(",\"bytes_max\":")
+        output.append(decimal: namespace.bytesMax)
         output.append("}")
     }
 
