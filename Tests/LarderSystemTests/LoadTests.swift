@@ -79,6 +79,9 @@ import Testing
         #expect(result.status == 0, "\(result.error)")
         #expect(result.output.contains("seed         9"))
         #expect(result.output.contains("from sending"))
+        let nowhere = load(server, "--duration", "1h", "--report", server.directory + "/absent/report.html")
+        #expect(nowhere.status == 1)
+        #expect(nowhere.error.contains("report.html: cannot be written"), "\(nowhere.error)")
         #expect(try String(contentsOfFile: hdr, encoding: .utf8).contains("#[Mean"))
         #expect(try String(contentsOfFile: page, encoding: .utf8).contains("<svg"))
     }

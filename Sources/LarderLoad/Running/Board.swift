@@ -15,15 +15,13 @@ package struct TimePoint: Equatable, Sendable {
     package var p99: UInt64
     package var p999: UInt64
     package var maximum: UInt64
+}
 
-    package init(seconds: Double, rate: Double, errors: Int, median: UInt64, p99: UInt64, p999: UInt64, maximum: UInt64) {
-        self.seconds = seconds
-        self.rate = rate
-        self.errors = errors
-        self.median = median
-        self.p99 = p99
-        self.p999 = p999
-        self.maximum = maximum
+extension TimePoint {
+    init(seconds: Double, rate: Double, errors: Int, _ latencies: Latencies) {
+        self.init(
+            seconds: seconds, rate: rate, errors: errors, median: latencies.valueAtPercentile(50), p99: latencies.valueAtPercentile(99),
+            p999: latencies.valueAtPercentile(99.9), maximum: latencies.maxRecorded)
     }
 }
 
@@ -70,7 +68,7 @@ package final class Board: Sendable {
             let complete = state.current.reduce(Int.max) { min($0, $1) }
             for number in state.open.keys.sorted() where number < complete {
                 guard let interval = state.open.removeValue(forKey: number) else { continue }
-                if !interval.isPartial || state.points.isEmpty { state.points.append(point(number, interval)) }
+                if !interval.isPartial { state.points.append(point(number, interval)) }
             }
         }
     }
@@ -79,11 +77,10 @@ package final class Board: Sendable {
         let length = Double(intervalNanoseconds) / 1e9
         return TimePoint(
             seconds: Double(number + 1) * length, rate: Double(interval.latencies.totalCount) / length, errors: interval.errors,
-            median: interval.latencies.valueAtPercentile(50), p99: interval.latencies.valueAtPercentile(99),
-            p999: interval.latencies.valueAtPercentile(99.9), maximum: interval.latencies.maxRecorded)
+            interval.latencies)
     }
 
-    /// The complete intervals in order. A last one that was cut short is left out, unless there is no other.
+    /// The complete intervals in order. A last one that was cut short is left out.
     package var points: [TimePoint] { state.withLock { $0.points } }
 
     /// The newest complete interval, and how many replies and errors there are in all.

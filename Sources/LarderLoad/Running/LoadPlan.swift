@@ -60,9 +60,9 @@ package struct LoadPlan: Sendable {
         self.requests = requests
     }
 
-    /// How long an interval of the time series is: at most a few hundred of them.
+    /// How long an interval of the time series is: a hundred of them, or half a second where nobody knows how long it takes.
     package var intervalNanoseconds: Int64 {
-        min(max(durationNanoseconds / 100, 100_000_000), 60_000_000_000)
+        requests == nil ? max(durationNanoseconds / 100, 100_000_000) : 500_000_000
     }
 
     /// The largest value that is sent.

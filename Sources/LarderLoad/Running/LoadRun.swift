@@ -114,8 +114,11 @@ package final class LoadRun: Sendable {
             outcome.service.add(worker.measurement.service)
             outcome.seconds = max(outcome.seconds, worker.measuredSeconds)
         }
-        outcome.points = board.points
         outcome.ownNanoseconds = ownNanoseconds
+        outcome.points = board.points
+        if outcome.points.isEmpty, outcome.seconds > 0 {
+            outcome.points = [TimePoint(seconds: outcome.seconds, rate: outcome.rate, errors: outcome.tally.errors, outcome.latency)]
+        }
         if !ledgers.isEmpty { outcome.faults = ledgers.reduce(into: FaultCount()) { $0.add($1.faults) } }
         return outcome
     }

@@ -251,7 +251,6 @@ final class LoadWorker: @unchecked Sendable {
                 measurement.tally.unsent = connections.reduce(0) { $0 + min($1.allowed, $1.remaining) }
             }
             for connection in connections { forgetInFlight(connection) }
-            measurement.intervalErrors += measurement.tally.unsent
             closeInterval(isLast: true)
         }
         for connection in connections {

@@ -36,7 +36,8 @@ package struct Tally: Sendable {
     package init() {}
 
     package var repliesTotal: Int { replies.reduce(0, +) }
-    package var errors: Int { refused + unanswered + unsent + connectsFailed }
+    /// What went wrong; what could not be sent in time is beside it.
+    package var errors: Int { refused + unanswered + connectsFailed }
 
     package mutating func add(_ other: Tally) {
         for index in replies.indices { replies[index] += other.replies[index] }

@@ -38,9 +38,10 @@ struct LoadCommand: ParsableCommand {
         let conductor = LoadConductor(
             address: address, location: location, manner: manner, shape: shape, content: content, judging: judging,
             isQuiet: outputs.quiet, stop: stop)
+        try outputs.prepare()
         let report = try conductor.conduct()
-        try outputs.write(report)
         try format.write(LoadOutput(report))
+        try outputs.write(report)
         if let faults = report.outcome.faults, faults.total > 0 {
             throw CommandFailure(.failed, "\(location): \(faults.total) answers were wrong")
         }

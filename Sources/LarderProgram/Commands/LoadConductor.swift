@@ -214,11 +214,8 @@ struct LoadConductor {
     private func describe(_ name: String, _ value: String) -> [(name: String, value: String)] {
         let pace =
             shape.ramp ? "ramp" : shape.rate.map { "open loop, \(Figures.count(Int($0)))/s" } ?? (content.traceSpeed == nil ? "closed loop" : "as recorded")
-        return [
-            ("server", "\(location), \(manner.dialect.rawValue)"),
-            ("load", "\(pace); \(shape.connections) connections, \(shape.pipeline) in flight each, \(shape.threads) thread\(shape.threads == 1 ? "" : "s")"),
-            (name, value),
-        ]
+        let load = "\(pace); \(shape.connections) connections, \(shape.pipeline) in flight each, \(shape.threads) thread\(shape.threads == 1 ? "" : "s")"
+        return [("server", "\(location), \(manner.dialect.rawValue)")] + (judging.check == nil ? [("load", load)] : []) + [(name, value)]
     }
 }
 

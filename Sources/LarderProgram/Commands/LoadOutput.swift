@@ -51,6 +51,7 @@ struct LoadOutput: Printable {
         let errors: Int
         let p50: Double
         let p99: Double
+        let p999: Double
         let max: Double
     }
 
@@ -115,7 +116,7 @@ struct LoadOutput: Printable {
         points = outcome.points.map {
             Point(
                 seconds: $0.seconds, requestsPerSecond: $0.rate, errors: $0.errors, p50: Double($0.median) / 1_000,
-                p99: Double($0.p99) / 1_000, max: Double($0.maximum) / 1_000)
+                p99: Double($0.p99) / 1_000, p999: Double($0.p999) / 1_000, max: Double($0.maximum) / 1_000)
         }
         steps = report.steps.isEmpty ? nil : report.steps.map {
             Step(
@@ -136,6 +137,11 @@ struct LoadOutput: Printable {
 }
 
 extension LoadOutputOptions {
+    /// Finds out whether the files can be written, while nothing has been measured yet.
+    func prepare() throws(CommandFailure) {
+        for path in [hdr, report].compactMap({ $0 }) { try Self.write("", to: path) }
+    }
+
     /// Writes the files that were asked for.
     func write(_ report: LoadReport) throws(CommandFailure) {
         if let hdr { try Self.write(report.percentileDistribution, to: hdr) }
