@@ -23,6 +23,8 @@ package struct ListingResult: Equatable, Sendable {
     package var cursor: [UInt8]?
     /// How many entries were looked at.
     package var work: Int
+    /// The last write that decided what is in the page or missing from it, or a later one that removed something.
+    package var lsn = LSN.zero
 
     package init(outcome: Outcome, count: Int = 0, cursor: [UInt8]? = nil, work: Int = 0) {
         self.outcome = outcome
@@ -128,6 +130,8 @@ struct ListingRun {
     var items = 0
     /// How many are fetched next time: more each time, since who needs a second helping is likely to need a third.
     var itemsMax = 0
+    /// The last write that what was fetched shows, or a later one that removed something.
+    var lsn = LSN.zero
 
     init(bound: [UInt8], isInclusive: Bool) {
         self.bound = bound

@@ -91,6 +91,7 @@ extension Shard {
         notice(listing.namespace, flushLSN: flushLSN)
         guard let listed = indexes[listing.namespace.slot], listed.isComplete else { return nil }
         listed.lastListed = listing.now
+        run.lsn = max(run.lsn, missLSN(flushLSN: flushLSN))
         let bytesEnd = scratch.count + bytesMax
         var items = 0
         var place = unsafe listed.index.position(from: run.bound.span.bytes, inclusive: run.isInclusive)
@@ -105,6 +106,7 @@ extension Shard {
                 run.isEnded = true
                 return items
             }
+            run.lsn = max(run.lsn, entry.lsn)
             guard entry.lsn > flushLSN, !entry.deadline.isDue(listing.now) else {
                 place = listed.index.after(place)
                 continue

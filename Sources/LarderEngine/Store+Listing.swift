@@ -62,6 +62,7 @@ extension Store {
                 if result.count == limit || bytes >= bytesMax || work <= 0 && result.count > 0 {
                     if result.count < limit && bytes < bytesMax { result.outcome = .unfinished }
                     result.cursor = last.map { Array(merge.key($0)) }
+                    result.lsn = merge.lsn
                     return result
                 }
                 let position = merge.runs[run].position
@@ -75,9 +76,10 @@ extension Store {
             if let outcome = fill(&merge, run, listing, &work) {
                 result.outcome = outcome
                 result.cursor = last.map { Array(merge.key($0)) }
-                return result
+                break
             }
         }
+        result.lsn = merge.lsn
         return result
     }
 
@@ -124,6 +126,7 @@ extension Store {
             let fetched = hold(run) { shard in
                 shard.fetch(listing, &merge.runs[run], bytesMax: Self.bytesPerHold, into: &merge.scratch, &work)
             }
+            merge.lsn = max(merge.lsn, merge.runs[run].lsn)
             if let fetched {
                 merge.runs[run].items = fetched
                 merge.runs[run].itemsMax = min(2 * merge.runs[run].itemsMax, Self.itemsPerHold)
@@ -145,6 +148,8 @@ extension Store {
 private struct ListingMerge: ~Copyable {
     var runs: [ListingRun]
     var scratch = ByteBuffer()
+    /// The latest of all runs.
+    var lsn = LSN.zero
     /// A binary heap of runs that have an item.
     private var heap: [Int] = []
 

@@ -19,10 +19,7 @@ extension DurableStore {
     /// - Returns: What `snapshotsFinished` will have reached when that one is done.
     @discardableResult
     package func requestSnapshot() -> UInt64 {
-        // One that is under way has met some keys already; the one asked for comes after it.
-        let isUnderWay = oneAtATime.withLockIfAvailable { _ in } == nil
-        let ticket = snapshotsFinished + (isUnderWay ? 2 : 1)
-        snapshots.withLock { $0.request() }
+        let ticket = snapshots.withLock { $0.request() }
         keeperParker.wake()
         return ticket
     }

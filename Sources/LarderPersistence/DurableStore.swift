@@ -38,6 +38,7 @@ package final class DurableStore: Sendable {
     }
 
     let snapshots = Mutex(SnapshotSchedule())
+    private let reserveErrorBox = Mutex<PersistenceError?>(nil)
     private let lagBox = Mutex<(@Sendable () -> Int64)?>(nil)
     let finishedWord = Atomic<UInt64>(0)
     let lastFailed = Atomic<Bool>(false)
@@ -241,9 +242,18 @@ package final class DurableStore: Sendable {
         do {
             try publish { $0.ceiling = ceiling }
             buffer.ceiling = ceiling
+            reserveErrorBox.withLock { $0 = nil }
         } catch {
-            // Reported by `publish` where it matters; a full disk is tried again at the next poll.
+            // Tried again at the next poll. Until the reserve is used up, nothing is refused.
+            reserveErrorBox.withLock { $0 = error }
         }
+    }
+
+    /// Why no LSNs could be reserved when that was last tried; nil when they could.
+    package var reserveError: PersistenceError? { reserveErrorBox.withLock { $0 } }
+    /// For how long writes can go on with what is reserved.
+    package var reservedMilliseconds: Milliseconds {
+        max(buffer.ceiling.milliseconds - max(clock.wall(), buffer.appliedLSN.milliseconds), 0)
     }
 
     /// Snapshots taken, failed, and how the last one went.

@@ -30,6 +30,8 @@ struct SnapshotSchedule {
     private var lastTime: Int64 = 0
     private var retryAt: Int64 = .min
     private var isRequested = false
+    /// One begins when the one before it has ended, so the n-th to begin is the n-th to end.
+    private var begun: UInt64 = 0
     private var activityLSN = LSN.zero
 
     private static let nanoseconds: Int64 = 1_000_000
@@ -47,7 +49,13 @@ struct SnapshotSchedule {
         isRequested = Int(recovered.log.lastSegment) - Int(manifest.oldestSegment) >= Self.segmentsMax
     }
 
-    mutating func request() { isRequested = true }
+    /// Asks for a snapshot that begins after this call: one that is under way has met some keys already.
+    ///
+    /// - Returns: How many snapshots will have begun then.
+    mutating func request() -> UInt64 {
+        isRequested = true
+        return begun + 1
+    }
 
     func isDue(_ options: PersistenceOptions, bytesWritten: Int, applied: LSN, now: Int64) -> Bool {
         if isRequested { return true }
@@ -58,8 +66,10 @@ struct SnapshotSchedule {
         return now - lastTime >= options.snapshotMilliseconds * Self.nanoseconds
     }
 
+    /// A snapshot begins.
     mutating func giveNumber() -> UInt32 {
         isRequested = false
+        begun += 1
         defer { nextNumber += 1 }
         return nextNumber
     }

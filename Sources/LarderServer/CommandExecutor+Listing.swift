@@ -16,6 +16,8 @@ struct ListingInProgress: ~Copyable, Sendable {
     var cursor = ByteBuffer()
     var count = 0
     var valueBytes = 0
+    /// The last write that the page shows or leaves out.
+    var lsn = LSN.zero
 }
 
 extension CommandExecutor {
@@ -49,8 +51,7 @@ extension CommandExecutor {
         case .outOfMemory: return refuse(.outOfMemory, command, &session, &output, turn, metrics)
         }
         Reply.endList(cursor: listed.cursor, mark: listing.mark, to: command, in: dialect, into: &listing.page)
-        // A listing shows and leaves out keys whose records may not be on the medium; it waits for all up to now.
-        let wait = namespace.settings.durability == .always ? Wait.durable(store.log.appliedLSN) : .nothing
+        let wait = readWait(listing.lsn, namespace, turn)
         session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) {
             $0.append(listing.page.bytes)
         }
@@ -92,6 +93,7 @@ extension CommandExecutor {
         listing.mark = mark
         listing.valueBytes = valueBytes
         listing.count += listed.count
+        listing.lsn = max(listing.lsn, listed.lsn)
         if listed.outcome == .unfinished, let cursor = listed.cursor {
             listing.cursor.removeAll()
             for byte in cursor { listing.cursor.append(byte: byte) }

@@ -84,7 +84,7 @@ package struct CommandExecutor: Sendable {
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { _ in }
         let version = result.hit ? result.lsn.rawValue : nil
         if command.condition.holds(for: version) { return nil }
-        return HeadVerdict(reason: .condition(version: version ?? 0), wait: readWait(result.lsn, namespace))
+        return HeadVerdict(reason: .condition(version: version ?? 0), wait: readWait(result.lsn, namespace, turn))
     }
 
     /// Why a request may not pass, whatever else it says. In HTTP each shows its own credential; in binary a hello does, and
@@ -224,19 +224,18 @@ package struct CommandExecutor: Sendable {
             metrics.hits.add(1)
         } else {
             metrics.misses.add(1)
-            miss(result.lsn, waits, command, &session, &output, turn)
+            miss(result.lsn, namespace, command, &session, &output, turn)
         }
     }
 
     /// Answers that there is no such entry. `lsn` is that of the removal which the answer may rest on.
     private func miss(
-        _ lsn: LSN, _ waits: Bool, _ command: Command, _ session: inout Session,
+        _ lsn: LSN, _ namespace: Namespace, _ command: Command, _ session: inout Session,
         _ output: inout ByteBuffer, _ turn: Turn
     ) {
         let dialect = session.dialect
-        session.held.reply(
-            waits ? .durable(lsn) : .nothing, at: turn.position, to: command, isWrite: false, output: &output
-        ) { target in
+        let wait = readWait(lsn, namespace, turn)
+        session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
             let status: Status = command.condition.holds(for: nil) ? .notFound : .conditionFailed
             Reply.done(status, version: 0, to: command, in: dialect, into: &target)
         }
@@ -262,7 +261,7 @@ package struct CommandExecutor: Sendable {
                 }
             }
         }
-        if !result.hit { miss(result.lsn, waits, command, &session, &output, turn) }
+        if !result.hit { miss(result.lsn, namespace, command, &session, &output, turn) }
     }
 
     /// Sets the lifetime and answers with the entry, as it is after that.
@@ -278,8 +277,9 @@ package struct CommandExecutor: Sendable {
             return answer(touched, command, namespace, &session, &output, turn, metrics)
         }
         let dialect = session.dialect
-        let wait = writeWait(touched.lsn, namespace)
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
+            // Somebody else may have written in between; what is shown counts.
+            let wait = writeWait(max(touched.lsn, entry.lsn), namespace)
             session.held.reply(wait, at: turn.position, to: command, isWrite: true, output: &output) { target in
                 Reply.entry(
                     EntryReply(
@@ -289,7 +289,7 @@ package struct CommandExecutor: Sendable {
             }
         }
         // Somebody else removed it in between.
-        if !result.hit { miss(result.lsn, namespace.settings.durability == .always, command, &session, &output, turn) }
+        if !result.hit { miss(result.lsn, namespace, command, &session, &output, turn) }
     }
 
     private func getMany(
@@ -338,16 +338,18 @@ package struct CommandExecutor: Sendable {
             read += 1
         }
         BinaryReply.endMany(mark, into: &many)
-        let wait = namespace.settings.durability == .always ? Wait.durable(latest) : .nothing
+        let wait = readWait(latest, namespace, turn)
         session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { $0.append(many.bytes) }
     }
 
     // MARK: Answers
 
-    /// What a reply waits for that shows what the write with position `lsn` has done.
+    /// What a reply waits for that shows what writes up to position `lsn` have done.
     @inline(__always)
-    func readWait(_ lsn: LSN, _ namespace: Namespace) -> Wait {
-        namespace.settings.durability == .always ? .durable(lsn) : .nothing
+    func readWait(_ lsn: LSN, _ namespace: Namespace, _ turn: Turn) -> Wait {
+        guard namespace.settings.durability == .always, lsn > turn.position.durable else { return .nothing }
+        // `lsn` may be that of a write to a namespace which is not logged, and then the log need never come as far.
+        return .durable(min(lsn, store.log.mark()))
     }
 
     /// What the reply to a write with position `lsn` waits for.
@@ -389,20 +391,20 @@ package struct CommandExecutor: Sendable {
                 Reply.done(.notFound, version: 0, to: command, in: dialect, into: &target)
             }
         case .notFound:
-            miss(result.lsn, namespace.settings.durability == .always, command, &session, &output, turn)
+            miss(result.lsn, namespace, command, &session, &output, turn)
         case .conditionFailed:
-            let wait = readWait(result.lsn, namespace)
+            let wait = readWait(result.lsn, namespace, turn)
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
                 Reply.done(.conditionFailed, version: version, to: command, in: dialect, into: &target)
             }
         // These tell of the value that is there, so they wait as a read of it does.
         case .notAnInteger:
-            refuse(.notAnInteger, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace))
+            refuse(.notAnInteger, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace, turn))
         case .integerOverflow:
-            refuse(.integerOverflow, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace))
+            refuse(.integerOverflow, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace, turn))
         case .valueTooLarge:
-            refuse(.valueTooLarge, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace))
-        case .backlog: refuse(.logBacklog, command, &session, &output, turn, metrics)
+            refuse(.valueTooLarge, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace, turn))
+        case .backlog: refuseBacklog(command, &session, &output, turn, metrics)
         case .refused: refuseWrite(command, &session, &output, turn, metrics)
         case .outOfMemory: refuse(.outOfMemory, command, &session, &output, turn, metrics)
         case .namespaceFull:
@@ -424,14 +426,28 @@ package struct CommandExecutor: Sendable {
         }
     }
 
-    /// Answers a write that the log cannot take: says what is wrong with the log, and since when.
-    func refuseWrite(
+    /// Answers a write that cannot be staged at the moment.
+    func refuseBacklog(
         _ command: Command, _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn,
         _ metrics: WorkerMetrics
     ) {
+        if let refusal = log.reserveRefusal {
+            refuseWrite(command, &session, &output, turn, metrics, because: refusal)
+        } else {
+            refuse(.logBacklog, command, &session, &output, turn, metrics)
+        }
+    }
+
+    /// Answers a write that the log cannot take: says what is wrong with the log, and since when.
+    ///
+    /// - Parameter refusal: nil: `log.refusal`.
+    func refuseWrite(
+        _ command: Command, _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn,
+        _ metrics: WorkerMetrics, because refusal: LogRefusal? = nil
+    ) {
         metrics.refusals.add(1)
         let dialect = session.dialect
-        let refusal = log.refusal
+        let refusal = refusal ?? log.refusal
         session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
             Reply.failure(
                 refusal.isDiskFull ? .diskFull : .readOnly, text: refusal.text, to: command, in: dialect, into: &target)

@@ -17,6 +17,7 @@ package final class DurableLog: ReplyLog {
         var taken = 0
         var failed = 0
         var condition: LogCondition?
+        var canReserve = true
     }
 
     /// A class of its own, so that it can be published with one store and found with one load.
@@ -58,6 +59,15 @@ package final class DurableLog: ReplyLog {
         return LogRefusal(isDiskFull: condition.state == .full, text: "\(condition). Nothing was changed. \(advice)")
     }
 
+    package var reserveRefusal: LogRefusal? {
+        guard let error = durable.reserveError else { return nil }
+        var isDiskFull = false
+        if case .system(let cause, _) = error { isDiskFull = cause.isOutOfSpace }
+        return LogRefusal(
+            isDiskFull: isDiskFull,
+            text: "\(error). Nothing was changed. Make room on the disk; writes are taken again as soon as there is some.")
+    }
+
     package func endTurn(wantsSync: Bool) {
         guard let log else { return }
         if !buffer.isEmpty { log.writeIfIdle() }
@@ -83,8 +93,17 @@ package final class DurableLog: ReplyLog {
             told.taken = snapshots.taken
             told.failed = snapshots.failed
             told.condition = condition
+            if let news = reserveNews(&told) { lines.append(news) }
             return lines
         }
+    }
+
+    private func reserveNews(_ told: inout Told) -> String? {
+        let error = durable.reserveError
+        if (error == nil) == told.canReserve { return nil }
+        told.canReserve = error == nil
+        guard let error else { return "MANIFEST can be written again; writes are taken" }
+        return "\(error); nothing acknowledged is lost, but in \(durable.reservedMilliseconds / 1_000) s writes are refused unless there is room by then"
     }
 
     package func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void) {

@@ -13,6 +13,8 @@ package protocol ReplyLog: AnyObject, Sendable {
     var isWorking: Bool { get }
     /// Why writes are refused: state, error, file and since when.
     var refusal: LogRefusal { get }
+    /// Why no more LSNs can be reserved, although the log works; nil while they can.
+    var reserveRefusal: LogRefusal? { get }
     /// A worker has executed what it received: writes what was staged, or sees to it that it is written.
     ///
     /// - Parameter wantsSync: Whether a reply waits for the medium.
@@ -25,6 +27,10 @@ package protocol ReplyLog: AnyObject, Sendable {
     func news() -> [String]
     /// Names further figures for monitors: name, help, whether it is a counter, value.
     func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void)
+}
+
+extension ReplyLog {
+    package var reserveRefusal: LogRefusal? { nil }
 }
 
 package struct LogRefusal: Sendable {

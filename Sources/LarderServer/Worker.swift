@@ -110,6 +110,9 @@ package final class Worker: @unchecked Sendable {
         turn.position = server.log.position
         turn.logWorks = server.log.isWorking
         releaseWaiting(turn)
+        // Who was released may have gone on with requests that lay here.
+        server.log.endTurn(wantsSync: wantsSync)
+        wantsSync = false
         if turn.now - lastSweep >= 1_000 {
             lastSweep = turn.now
             sweep(turn)

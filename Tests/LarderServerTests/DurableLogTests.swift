@@ -10,6 +10,8 @@ import Testing
 @Suite("Durable log") struct DurableLogTests {
     private final class Life {
         let memory = MemoryLog()
+        let files = MemoryFileSystem()
+        let clock = ManualClock(wall: Rig.start)
         let buffer = LogBuffer(bytesMax: 1 << 20)
         let store: Store
         let durable: DurableStore
@@ -29,7 +31,7 @@ import Testing
             layout.memoryBytesMax = 64 << 20
             store = Store(configuration: layout, log: buffer)
             durable = try DurableStore(
-                directory: MemoryFileSystem(), clock: ManualClock(wall: Rig.start), state: StoredState(store), buffer: buffer,
+                directory: files, clock: clock, state: StoredState(store), buffer: buffer,
                 log: memory)
             log = DurableLog(durable, buffer: buffer)
             if opens { try open() }
@@ -42,11 +44,11 @@ import Testing
         }
 
         @discardableResult
-        func put(_ key: String) -> LSN {
+        func put(_ key: String, at now: Milliseconds = Rig.start) -> LSN {
             let bytes = Array(key.utf8)
             let namespace = store.namespaces.default
             let hash = store.hash(namespace, bytes.span.bytes)
-            return store.put(namespace, key: bytes.span.bytes, hash: hash, value: bytes.span.bytes, now: Rig.start).lsn
+            return store.put(namespace, key: bytes.span.bytes, hash: hash, value: bytes.span.bytes, now: now).lsn
         }
     }
 
@@ -153,6 +155,64 @@ import Testing
         #expect(life.log.position.snapshots == second)
         #expect(life.log.position.lastSnapshotFailed)
         #expect(life.calls.taken() == 1)
+    }
+
+    @Test func `a snapshot that was asked for when the last had just ended was told too late`() throws {
+        let life = try Life()
+        life.memory.hold(writes: false, syncs: false)
+        let tickets = Mutex<[UInt64]>([life.log.requestSnapshot()])
+        // As a client does that hears of the first and asks for the next at once.
+        life.log.open { [log = life.log] in
+            tickets.withLock { if $0.count == 1, log.position.snapshots == $0[0] { $0.append(log.requestSnapshot()) } }
+        }
+        life.durable.poll()
+        let asked = tickets.withLock { $0 }
+        #expect(asked.count == 2)
+        life.durable.poll()
+        #expect(life.log.position.snapshots == asked.last)
+    }
+
+    @Test func `a snapshot that is asked for while one is taken comes after it`() throws {
+        let life = try Life()
+        life.memory.hold(writes: false, syncs: false)
+        life.put("a")
+        let ticket = Mutex<UInt64>(0)
+        // The log is written when the snapshot begins.
+        life.log.open { [log = life.log] in ticket.withLock { if $0 == 0 { $0 = log.requestSnapshot() } } }
+        try life.durable.snapshotNow()
+        let asked = ticket.withLock { $0 }
+        #expect(life.log.position.snapshots < asked)
+        life.durable.poll()
+        #expect(life.log.position.snapshots == asked)
+    }
+
+    // MARK: No room for the manifest
+
+    @Test func `without room for the manifest writes were refused as if the log were behind, and nobody was told`() throws {
+        let life = try Life()
+        life.memory.hold(writes: false, syncs: false)
+        life.files.setFault { $0.name.hasPrefix(FileName.manifestName) && $0.call == .open ? .error(SystemError.noSpace) : nil }
+        life.clock.advance(milliseconds: 6_000)
+        life.durable.poll()
+        // While the reserve lasts, writes are taken.
+        #expect(life.put("a") > .zero)
+        let told = life.log.news()
+        #expect(told.count == 1)
+        #expect(told.first?.contains("MANIFEST") == true && told.first?.contains("unless there is room") == true, "\(told)")
+        life.durable.poll()
+        #expect(life.log.news().isEmpty)
+        life.clock.advance(milliseconds: 60_000)
+        life.durable.poll()
+        #expect(life.put("b", at: life.clock.wall()) == .zero)
+        let refusal = try #require(life.log.reserveRefusal)
+        #expect(refusal.isDiskFull)
+        #expect(refusal.text.contains("MANIFEST") && refusal.text.contains("Make room"), "\(refusal.text)")
+        // With room again it goes on.
+        life.files.setFault(nil)
+        life.durable.poll()
+        #expect(life.log.reserveRefusal == nil)
+        #expect(life.log.news() == ["MANIFEST can be written again; writes are taken"])
+        #expect(life.put("b", at: life.clock.wall()) > .zero)
     }
 
     // MARK: What is told

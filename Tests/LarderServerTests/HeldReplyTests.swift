@@ -45,6 +45,67 @@ import Testing
         #expect(client.heldCount == 0)
     }
 
+    /// Of keys that are not there.
+    static let asksInVain: [[UInt8]] = [
+        Ask.get("none"), Ask.exists("none"), Ask.many(["none", "nor this"]), Ask.delete("none"), Ask.touch("none", .unlimited),
+        Ask.list(), Ask.put("none", "v", .unlimited, .present),
+    ]
+
+    @Test(arguments: asksInVain)
+    func `a read waited for writes to another namespace that is not logged`(_ ask: [UInt8]) throws {
+        let (rig, client) = try Self.open()
+        rig.createNamespace("cache", .off)
+        let cache = Client(rig)
+        cache.send(Ask.hello(namespace: .name("cache")))
+        client.send(Ask.put("k", "v") + Ask.delete("k"))
+        let removal = rig.buffer.appliedLSN
+        // Something is removed from every shard.
+        for index in 0..<100 { cache.send(Ask.put("k\(index)", "v") + Ask.delete("k\(index)")) }
+        #expect(rig.buffer.appliedLSN > removal)
+        // What was logged counts as ever.
+        let later = Client(rig)
+        later.send(Ask.hello(namespace: .name("own")))
+        if ask == Ask.list() { #expect(later.send(ask).isEmpty) } else { later.send(ask) }
+        rig.fake.position = LogPosition(written: removal, interval: removal, durable: removal)
+        later.logMoved()
+        #expect(later.heldCount == 0)
+        #expect(try Answer.all(client.logMoved()).count == 2)
+        #expect(try Answer.all(client.send(ask)).count == 1)
+    }
+
+    @Test func `a listing waited for writes that it does not show`() throws {
+        let (rig, client) = try Self.open()
+        client.send(Ask.put("x/1", "v"))
+        rig.sync()
+        client.logMoved()
+        let before = rig.fake.position
+        client.send(Ask.put("y/1", "v"))
+        let other = Client(rig)
+        other.send(Ask.hello(namespace: .name("own")))
+        #expect(try Answer.page(other.send(Ask.list(prefix: "x/"))).items.count == 1)
+        #expect(other.send(Ask.list(prefix: "y/")).isEmpty)
+        rig.sync()
+        #expect(try Answer.page(other.logMoved()).items.count == 1)
+        // What it leaves out counts as well.
+        client.logMoved()
+        client.send(Ask.delete("x/1"))
+        rig.fake.position.written = rig.buffer.appliedLSN
+        #expect(rig.fake.position.durable > before.durable)
+        #expect(other.send(Ask.list(prefix: "x/")).isEmpty)
+        rig.sync()
+        #expect(try Answer.page(other.logMoved()).items.isEmpty)
+    }
+
+    @Test func `without LSNs in reserve a write is refused for what is wrong, not for haste`() throws {
+        let (rig, client) = try Self.open()
+        rig.buffer.start(after: rig.buffer.appliedLSN, ceiling: rig.buffer.appliedLSN)
+        #expect(try Answer.only(client.send(Ask.put("k", "v"))).status == .logBacklog)
+        rig.fake.reserveRefusal = LogRefusal(isDiskFull: true, text: "MANIFEST: no room")
+        let refused = try Answer.only(client.send(Ask.put("k", "v")))
+        #expect(refused.status == .diskFull)
+        #expect(refused.text.contains("MANIFEST: no room"))
+    }
+
     @Test func `interval waits for the kernel and the sync interval, never for the kernel, off for nothing`() throws {
         for durability in [LarderEngine.Durability.interval, .never, .off] {
             let (rig, client) = try Self.open(durability)

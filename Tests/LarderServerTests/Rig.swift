@@ -13,9 +13,13 @@ final class FakeLog: ReplyLog, @unchecked Sendable {
     var position = LogPosition(written: .zero, interval: .zero, durable: .zero)
     var isWorking = true
     var refusal = LogRefusal(isDiskFull: false, text: "log/00000001: Input/output error")
+    var reserveRefusal: LogRefusal?
     private(set) var snapshotsRequested: UInt64 = 0
 
-    func endTurn(wantsSync: Bool) {}
+    /// What happens when a worker has executed what it received.
+    var onEndTurn: ((_ wantsSync: Bool) -> Void)?
+
+    func endTurn(wantsSync: Bool) { onEndTurn?(wantsSync) }
     func requestSnapshot() -> UInt64 {
         snapshotsRequested += 1
         return snapshotsRequested

@@ -289,6 +289,29 @@ import Testing
         }
     }
 
+    @Test func `requests that lay here while replies waited were executed, and the log not told`() throws {
+        let bench = try WorkerRig(waits: true)
+        let peer = bench.connect()
+        _ = peer.ask(Ask.hello())
+        var told = (applied: LSN.zero, wantsSync: false)
+        bench.rig.fake.onEndTurn = { [buffer = bench.rig.buffer] in
+            // Wanted once, it is done.
+            told = (buffer.appliedLSN, told.applied == buffer.appliedLSN && told.wantsSync || $0)
+        }
+        // More than may wait for the log at a time.
+        peer.send((0..<1_500).flatMap { Ask.put("key/\($0)", "v", id: $0) })
+        bench.turn()
+        #expect((1_000..<1_500).contains(bench.rig.entries), "\(bench.rig.entries) of 1,500 executed")
+        while bench.rig.entries < 1_500 {
+            let before = bench.rig.entries
+            bench.rig.sync()
+            bench.worker.logMoved()
+            bench.turn()
+            try #require(bench.rig.entries > before)
+            #expect(told == (bench.rig.buffer.appliedLSN, true))
+        }
+    }
+
     // MARK: Listings
 
     @Test func `a first listing was made in one go while all others waited`() throws {
