@@ -221,4 +221,6 @@ package struct LogBatch: Equatable, Sendable {
     /// Whether nothing is staged. One load.
     package var isEmpty: Bool { stagedBytes.load(ordering: .acquiring) == 0 }
     package var byteCount: Int { stagedBytes.load(ordering: .acquiring) }
+    /// Whether appends are answered with `backlog` for want of room. One load.
+    package var isFull: Bool { byteCount >= bytesMax }
 }

@@ -101,7 +101,7 @@ extension CommandExecutor {
             answer(namespace, .created, .durable(lsn), command, &session, &output, turn)
         case .exists: refuse(.namespaceExists, command, &session, &output, turn, metrics)
         case .tooMany: refuse(.namespacesTooMany, command, &session, &output, turn, metrics)
-        case .backlog: refuseBacklog(command, &session, &output, turn, metrics)
+        case .backlog: waitForLog(command, &session, &output, turn, metrics)
         case .refused: refuseWrite(command, &session, &output, turn, metrics)
         }
     }

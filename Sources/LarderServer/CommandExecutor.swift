@@ -404,7 +404,7 @@ package struct CommandExecutor: Sendable {
             refuse(.integerOverflow, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace, turn))
         case .valueTooLarge:
             refuse(.valueTooLarge, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace, turn))
-        case .backlog: refuseBacklog(command, &session, &output, turn, metrics)
+        case .backlog: waitForLog(command, &session, &output, turn, metrics)
         case .refused: refuseWrite(command, &session, &output, turn, metrics)
         case .outOfMemory: refuse(.outOfMemory, command, &session, &output, turn, metrics)
         case .namespaceFull:
@@ -426,15 +426,16 @@ package struct CommandExecutor: Sendable {
         }
     }
 
-    /// Answers a write that cannot be staged at the moment.
-    func refuseBacklog(
+    /// Leaves a write that the log cannot stage at the moment, and has not changed anything, for the next turn; a client that
+    /// sends faster than the disk writes is slowed down so. Refuses it if it is known not to go on by itself.
+    func waitForLog(
         _ command: Command, _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn,
         _ metrics: WorkerMetrics
     ) {
         if let refusal = log.reserveRefusal {
             refuseWrite(command, &session, &output, turn, metrics, because: refusal)
         } else {
-            refuse(.logBacklog, command, &session, &output, turn, metrics)
+            session.needsAnotherTurn = true
         }
     }
 

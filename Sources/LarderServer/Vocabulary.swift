@@ -154,7 +154,6 @@ extension Failure {
     static let notAnInteger = Failure(.notAnInteger, "The value is not a decimal 64-bit integer. Nothing was changed.")
     static let integerOverflow = Failure(.integerOverflow, "The result would leave 64 bits. Nothing was changed.")
     static let valueTooLarge = Failure(.valueTooLarge, "The value is larger than the server accepts. Nothing was changed.")
-    static let logBacklog = Failure(.logBacklog, "The log cannot keep up at the moment. Nothing was changed; try again shortly.")
     static let outOfMemory = Failure(.outOfMemory, "There is no memory for the value. Nothing was changed; delete something first.")
     static let namespaceFull = Failure(
         .outOfMemory, "The namespace takes as much memory as it may (bytes_max). Nothing was changed; delete something first.")

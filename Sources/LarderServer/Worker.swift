@@ -5,6 +5,7 @@
 // pipelines without end does not starve the others. What a turn does for one connection stands in the files beside this one.
 
 import LarderBytes
+import LarderEngine
 import LarderPlatform
 import LarderWire
 import Synchronization
@@ -97,7 +98,9 @@ package final class Worker: @unchecked Sendable {
         }
         let isBusy = !unfinished.isEmpty || (isStopping && !isDraining)
         ready.removeAll(keepingCapacity: true)
-        poller.wait(events, timeoutMilliseconds: isBusy ? 0 : waitMilliseconds) { ready.append($0) }
+        // What is left of earlier turns may wait for the log, which needs the disk and not us.
+        let busyMilliseconds: Int32 = server.store.log.isFull ? 1 : 0
+        poller.wait(events, timeoutMilliseconds: isBusy ? busyMilliseconds : waitMilliseconds) { ready.append($0) }
 
         let began = server.time.elapsed()
         var turn = server.beginTurn(at: began)

@@ -62,7 +62,6 @@ package enum Status: UInt8, Sendable, CaseIterable {
     /// No room on the disk.
     case diskFull = 68
     /// The log's buffer is full; worth retrying.
-    case logBacklog = 69
     case outOfMemory = 70
     case shuttingDown = 71
     case tooManyConnections = 72

@@ -87,7 +87,7 @@ import Testing
     }
 
     @Test func `a cursor that no listing can have printed is refused`() {
-        let long = String(repeating: "YWFh", count: 342)
+        let long = String(repeating: "YWFh", count: 343)
         #expect(refusal("kv", "key", "list", "a", "--cursor", long).contains("--cursor"))
     }
 

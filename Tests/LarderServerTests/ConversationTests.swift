@@ -234,10 +234,24 @@ import Testing
     @Test func `a cursor that no listing with this prefix ends with was taken for a place`() throws {
         let client = Self.client(Rig())
         client.send(Ask.put("L/1", "v"))
-        for cursor in [Array("A".utf8), Array("M".utf8), [0xFF, 0x01], [UInt8](repeating: 0x4C, count: 2_000)] {
+        for key in ["A", "M", "\u{1}", String(repeating: "L/", count: 1_000)] {
+            #expect(try Answer.only(client.send(Ask.list(prefix: "L/", after: Ask.cursor(key)))).status == .cursorInvalid)
+        }
+        #expect(try Answer.page(client.send(Ask.list(prefix: "L/", after: Ask.cursor("L/0")))).items == ["L/1"])
+    }
+
+    @Test func `bytes that no listing ended with were taken for a cursor`() throws {
+        let client = Self.client(Rig())
+        client.send(Ask.put("L/1", "v"))
+        let good = Ask.cursor("L/0")
+        var bad = [Array("L/0".utf8), [0], [1, 2, 3, 4], Array(good.dropLast())]
+        for index in good.indices {
+            bad.append(good)
+            bad[bad.count - 1][index] ^= 1
+        }
+        for cursor in bad {
             #expect(try Answer.only(client.send(Ask.list(prefix: "L/", after: cursor))).status == .cursorInvalid)
         }
-        #expect(try Answer.page(client.send(Ask.list(prefix: "L/", after: Array("L/0".utf8)))).items == ["L/1"])
     }
 
     @Test func `an empty line before the first request closed the connection`() throws {

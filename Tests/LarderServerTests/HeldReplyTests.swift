@@ -96,12 +96,19 @@ import Testing
         #expect(try Answer.page(other.logMoved()).items.isEmpty)
     }
 
-    @Test func `without LSNs in reserve a write is refused for what is wrong, not for haste`() throws {
+    @Test func `a write that finds no LSN in reserve waits, and is refused when there will be none`() throws {
         let (rig, client) = try Self.open()
         rig.buffer.start(after: rig.buffer.appliedLSN, ceiling: rig.buffer.appliedLSN)
-        #expect(try Answer.only(client.send(Ask.put("k", "v"))).status == .logBacklog)
+        #expect(client.sendOnce(Ask.put("k", "v", id: 3) + Ask.get("k", id: 4)).isEmpty)
+        #expect(client.progress == .unfinished)
+        #expect(client.proceedOnce().isEmpty)
+        rig.buffer.ceiling = LSN(rawValue: .max)
+        #expect(client.proceedOnce().isEmpty)
+        rig.sync()
+        #expect(try Answer.all(client.logMoved()).map(\.id) == [3, 4])
+        rig.buffer.start(after: rig.buffer.appliedLSN, ceiling: rig.buffer.appliedLSN)
         rig.fake.reserveRefusal = LogRefusal(isDiskFull: true, text: "MANIFEST: no room")
-        let refused = try Answer.only(client.send(Ask.put("k", "v")))
+        let refused = try Answer.only(client.send(Ask.put("k", "w")))
         #expect(refused.status == .diskFull)
         #expect(refused.text.contains("MANIFEST: no room"))
     }

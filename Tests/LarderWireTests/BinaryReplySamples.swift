@@ -176,7 +176,7 @@ func describe(_ reply: BinaryReplyFrame, in input: borrowing ByteBuffer) throws 
         // Only the request says whether there are values; the samples that have them are to request 20.
         var page = try BinaryListPage(reply, withValues: reply.id == 20, in: input)
         while let entry = try page.next(in: input) { words.append("[\(listed(entry, in: input))]") }
-        words.append("cursor=" + String(utf8: input.span(page.cursor)))
+        words.append("cursor=" + String(utf8: input.span(ListCursor.key(of: page.cursor, in: input.bytes) ?? .empty)))
     case .namespaceCreate, .namespaceGet, .namespaceDelete:
         words.append("[\(LarderWireTests.words(try NamespaceReply(reply, in: input)))]")
     case .namespaceList:

@@ -108,7 +108,9 @@ extension BinaryRequestSample {
             "list-with-values-request", "user/2",
             "list id=20 flags=0400 prefix= cursor=user/2 limit=100 delimiter=nil values=true"
         ) {
-            BinaryRequest.list(cursor: $0, limit: 100, withValues: true, id: 20, into: &$1)
+            var cursor = ByteBuffer()
+            ListCursor.append($0, to: &cursor)
+            BinaryRequest.list(cursor: cursor.bytes, limit: 100, withValues: true, id: 20, into: &$1)
         },
         BinaryRequestSample(
             name: "namespace-create-request",

@@ -102,7 +102,7 @@ import Testing
         .unauthorized: (401, "10009"), .forbidden: (403, "10010"), .namespaceNotFound: (404, "10005"),
         .namespaceExists: (409, "10012"), .namespaceNotReady: (409, "10015"), .namespaceDeleting: (409, "10015"),
         .endpointNotFound: (404, "10005"), .helloRequired: (400, "10015"), .loading: (503, "10007"), .readOnly: (503, "10007"),
-        .outcomeUnknown: (500, "10007"), .notDurableYet: (503, "10007"), .diskFull: (507, "10007"), .logBacklog: (503, "10007"),
+        .outcomeUnknown: (500, "10007"), .notDurableYet: (503, "10007"), .diskFull: (507, "10007"),
         .outOfMemory: (507, "10007"), .shuttingDown: (503, "10007"), .tooManyConnections: (503, "10007"),
         .snapshotFailed: (500, "10007"), .requestTimeout: (408, "10008"), .internalError: (500, "10007"), .notFound: (404, "10005"),
     ]
@@ -133,7 +133,7 @@ import Testing
         let pending = try parts(done(.namespaceNotReady)).fields
         #expect(pending.contains("retry-after-ms: 250"))
         #expect(!pending.contains { $0.hasPrefix("x-should-retry") })
-        for status in [Status.loading, .readOnly, .diskFull, .shuttingDown, .logBacklog] {
+        for status in [Status.loading, .readOnly, .diskFull, .shuttingDown] {
             #expect(try parts(done(status)).fields.contains("Retry-After: 1"))
         }
     }

@@ -44,6 +44,7 @@ package struct KeyValueClient: ~Copyable {
 
     /// The longest key under any rule.
     package static let keyBytesMax = 1_024
+    package static let cursorBytesMax = keyBytesMax + ListCursor.checksumBytes
     private static let nameBytesMax = 255
 
     private init(_ connection: consuming BlockingConnection) {
@@ -116,7 +117,7 @@ package struct KeyValueClient: ~Copyable {
         prefix: [UInt8], cursor: [UInt8], limit: Int
     ) throws(ClientError) -> (keys: [KeyRecord], cursor: [UInt8]?) {
         try Self.check(prefix.count, Self.keyBytesMax, "the prefix")
-        try Self.check(cursor.count, Self.keyBytesMax, "the cursor")
+        try Self.check(cursor.count, Self.cursorBytesMax, "the cursor")
         BinaryRequest.list(
             prefix: prefix.rawSpan, cursor: cursor.rawSpan, limit: limit, id: begin(), into: &output)
         let reply = try exchange([.ok])

@@ -33,7 +33,7 @@ struct KeyListCommand: ParsableCommand {
 
     func validate() throws {
         guard (1...BinaryFrame.limitMax).contains(limit) else { throw ValidationError("--limit is 1 to 1000") }
-        guard let bytes = Data(base64Encoded: cursor ?? ""), bytes.count <= KeyValueClient.keyBytesMax else {
+        guard let bytes = Data(base64Encoded: cursor ?? ""), bytes.count <= KeyValueClient.cursorBytesMax else {
             throw ValidationError("--cursor is not a cursor that a listing has printed")
         }
     }

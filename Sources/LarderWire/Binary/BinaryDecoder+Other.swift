@@ -115,7 +115,14 @@ extension BinaryDecoder {
         }
         guard Int(prefixBytes) &+ Int(cursorBytes) == body.count else { return false }
         command.list.prefix = body.take(Int(prefixBytes))
-        command.list.cursor = body.rest()
+        let cursor = body.rest()
+        if !cursor.isEmpty {
+            if let key = ListCursor.key(of: cursor, in: bytes) {
+                command.list.cursor = key
+            } else {
+                command.failure = ListCursor.invalid
+            }
+        }
         command.list.withValues = command.binaryFlags.contains(.values)
         setLimit(limit, &command)
         return true

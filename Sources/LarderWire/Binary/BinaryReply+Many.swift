@@ -111,9 +111,12 @@ extension BinaryReply {
     package static func endList(
         cursor: [UInt8]?, mark: ListMark, to command: borrowing Command, into output: inout ByteBuffer
     ) {
-        let cursor = cursor ?? []
-        output.append(littleEndian: UInt16(cursor.count))
-        for byte in cursor { output.append(byte: byte) }
+        if let cursor {
+            output.append(littleEndian: UInt16(cursor.count + ListCursor.checksumBytes))
+            ListCursor.append(cursor.span.bytes, to: &output)
+        } else {
+            output.append(littleEndian: 0 as UInt16)
+        }
         output.overwrite(at: mark.bodyStart, littleEndian: UInt32(mark.items))
         closeFrame(from: mark.start, in: &output)
     }

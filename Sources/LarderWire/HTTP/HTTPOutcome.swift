@@ -62,7 +62,7 @@ struct HTTPOutcome {
         case .unauthorized, .forbidden, .namespaceNotFound, .namespaceExists, .namespaceNotReady, .namespaceDeleting,
             .endpointNotFound, .helloRequired:
             self.init(access: status)
-        case .loading, .readOnly, .outcomeUnknown, .notDurableYet, .diskFull, .logBacklog, .outOfMemory, .shuttingDown,
+        case .loading, .readOnly, .outcomeUnknown, .notDurableYet, .diskFull, .outOfMemory, .shuttingDown,
             .tooManyConnections, .snapshotFailed, .requestTimeout, .internalError:
             self.init(server: status)
         default: self.init(request: status)
@@ -140,7 +140,6 @@ struct HTTPOutcome {
         case .notDurableYet:
             self.init(server: Self.unavailable, "The value is not on the medium yet.", retry: .soon("100"))
         case .diskFull: self.init(server: Self.noStorage, "There is no room on the disk.", retry: .later)
-        case .logBacklog: self.init(server: Self.unavailable, "The log is behind.", retry: .soon("50"))
         case .outOfMemory: self.init(server: Self.noStorage, "There is no room in memory.", retry: .later)
         case .shuttingDown: self.init(server: Self.unavailable, "The server is shutting down.", retry: .later)
         case .tooManyConnections: self.init(server: Self.unavailable, "There are too many connections.", retry: .later)

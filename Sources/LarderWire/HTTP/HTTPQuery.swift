@@ -132,27 +132,22 @@ enum HTTPQuery {
     }
 }
 
-/// The opaque form of a cursor: the key to go on after and its checksum, in base64url. The checksum tells a cursor of
-/// ours from a word that merely decodes.
+/// A cursor in base64url.
 enum HTTPCursor {
-    private static let checksumBytes = 4
-    private static let bad = Failure(.cursorInvalid, "The cursor is none that this server gave.", parameter: "cursor")
-
     /// Decodes in place. No text at all asks for the first page.
+    ///
+    /// - Returns: The key to go on after.
     static func decode(_ text: ByteRange, _ input: inout ByteBuffer) throws(Failure) -> ByteRange {
         guard !text.isEmpty else { return .empty }
-        guard let whole = input.base64URLDecode(text), whole.count > checksumBytes else { throw bad }
-        let key = ByteRange(start: whole.start, count: whole.count - checksumBytes)
-        let given = input.bytes.littleEndian(at: key.end, as: UInt32.self)
-        guard given == Checksum.of(input.span(key)) else { throw bad }
+        guard let whole = input.base64URLDecode(text), let key = ListCursor.key(of: whole, in: input.bytes) else {
+            throw ListCursor.invalid
+        }
         return key
     }
 
     static func append(_ key: [UInt8], to output: inout ByteBuffer) {
-        var whole = ByteBuffer(capacity: key.count + checksumBytes)
-        for byte in key { whole.append(byte: byte) }
-        let checksum = Checksum.of(whole.bytes)
-        whole.append(littleEndian: checksum)
+        var whole = ByteBuffer(capacity: key.count + ListCursor.checksumBytes)
+        ListCursor.append(key.span.bytes, to: &whole)
         output.append(base64URL: whole.bytes)
     }
 }
