@@ -3,6 +3,7 @@
 # make build   build the program: .build/release/larder
 # make bench-engine   measure beside Valkey, Redis, memcached and nginx, and write docs/benchmarks.md; some 15 minutes.
 #              ARGUMENTS="--only get,set" measures some and writes nothing
+# make bench-eviction   compare misses with libCacheSim's S3-FIFO, which comes from PyPI; some 15 minutes
 #
 # Needs Swift 6.3 and make. What else is missing on Debian or Ubuntu is installed by `make setup`, which the others call.
 
@@ -11,7 +12,7 @@ RELEASE := -c release
 # Tests run the optimised code: a million keys take minutes without.
 TESTING := $(RELEASE) -Xswiftc -enable-testing --scratch-path .build-test
 
-.PHONY: run build test bench-engine setup clean
+.PHONY: run build test bench-engine bench-eviction setup clean
 
 run: build
 	exec .build/release/larder serve $(ARGUMENTS)
@@ -29,6 +30,11 @@ bench-engine: build
 	$(SWIFT) build $(RELEASE) --product floor
 	$(SWIFT) build $(RELEASE) --product side-by-side
 	taskset -c 1 .build/release/side-by-side .build/release/larder --report docs/benchmarks.md $(ARGUMENTS)
+
+bench-eviction:
+	@./scripts/setup tests
+	$(SWIFT) build $(RELEASE) --product cache-ratio
+	./scripts/compare-eviction $(ARGUMENTS)
 
 setup:
 	@./scripts/setup

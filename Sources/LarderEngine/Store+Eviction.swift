@@ -25,9 +25,9 @@ extension Store {
     private static var bytesBeyond: Int { 4_096 }
     /// How many entries are looked at while a shard is locked: some 2 us.
     private static var stepsPerHold: Int { 16 }
-    /// How many entries of its own shard a write looks at when there is no memory, and how often: some 100 us in all.
+    /// How many entries of its own shard a write looks at when there is no memory, and how often: half a millisecond in all, when hardly any of it is free.
     private static var stepsForMemory: Int { 256 }
-    private static var triesForMemory: Int { 4 }
+    private static var triesForMemory: Int { 16 }
 
     /// What a write to a namespace that evicts does when there was no memory for it: evicts in its own shard, whose slots can
     /// be used again at once, until `body` succeeds.

@@ -164,7 +164,38 @@ import Testing
         #expect(bench.memory() <= settings.bytesMax + bench.slack(bench.default))
     }
 
+    @Test func `the limit holds when everything was just used`() {
+        let bench = Self.bench(4_000, shards: 4)
+        for number in 0..<4_000 { bench.put(key(number), Self.value) }
+        for round in 0..<4 {
+            for _ in 0..<3 { for number in 0..<20_000 { _ = bench.read(key(number)) } }
+            for number in 0..<50 {
+                // Short ones, and some that are as long as hundreds of others.
+                let value = [UInt8](repeating: 1, count: number % 10 == 9 ? 50_000 : 8)
+                bench.put(key(5_000 + 100 * round + number), value)
+                #expect(bench.memory() <= bench.default.settings.bytesMax + bench.slack(bench.default))
+            }
+        }
+        bench.store.checkInvariantsAtRest()
+    }
+
     // MARK: Who goes
+
+    @Test func `what nobody used goes, though hundreds that were used stand before it`() throws {
+        let bench = Self.bench(1_000, shards: 1)
+        for number in 0..<1_000 { bench.put(key(number), Self.value) }
+        let unused = 405
+        let position = TablePosition(bench.hash(key(unused)), shardBits: 0)
+        let isInMain = bench.store.hold(0) { $0.find(position, key(unused).span.bytes, namespaceSlot: 0)?.entry.isInMain }
+        try #require(isInMain == true)
+        for _ in 0..<2 { for number in 0..<1_000 where number != unused { _ = bench.read(key(number)) } }
+        bench.put(key(1_000), Self.value)
+        bench.put(key(1_001), Self.value)
+        #expect(bench.read(key(unused)) == nil)
+        // Who was evicted beside it, as two entries came, was new.
+        #expect((0..<1_000).filter { bench.read(key($0)) == nil }.count <= 2)
+        bench.store.checkInvariantsAtRest()
+    }
 
     @Test func `what has expired goes before what is alive`() {
         let bench = Self.bench(1_000, shards: 1)
@@ -253,6 +284,24 @@ import Testing
         var outcomes: Set<WriteOutcome> = []
         for number in 0..<2_000 { outcomes.insert(bench.put(key(number), value + value).outcome) }
         #expect(outcomes.contains(.outOfMemory))
+        bench.store.checkInvariantsAtRest()
+    }
+
+    @Test func `values of all sizes find memory in a store that is full`() {
+        // As many pages for each shard as 256 shards have of a GiB.
+        let bench = StoreBench(shards: 8, memory: 32 << 20, durability: .off)
+        let cache = bench.makeNamespace("cache", durability: .off, eviction: .s3fifo, bytesMax: 32 << 20)
+        var random = SeededGenerator(seed: 5)
+        let value = [UInt8](repeating: 7, count: 8_000)
+        var refused = 0
+        for number in 0..<300_000 {
+            let range = number % 10 == 0 ? 1_000..<8_000 : number % 2 == 0 ? 100..<1_000 : 20..<100
+            let count = Int.random(in: range, using: &random)
+            if bench.put(key(number), Array(value[..<count]), in: cache).outcome != .created { refused += 1 }
+        }
+        #expect(refused == 0)
+        // Half of the memory holds entries at least; the rest is in pages that are not full.
+        #expect(bench.memory(cache) > 16 << 20)
         bench.store.checkInvariantsAtRest()
     }
 }

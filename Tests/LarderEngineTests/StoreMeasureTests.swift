@@ -87,4 +87,24 @@ struct StoreMeasureTests {
             measureAll("\(durability)", &work)
         }
     }
+
+    /// A cache with room for a quarter of the keys: three of four reads miss, and each write evicts.
+    @Test func `reads and writes of a full cache`() {
+        let bench = StoreBench(shards: 256, logBytesMax: 32 << 20, durability: .off, eviction: .s3fifo, bytesMax: Self.keys / 4 * 88)
+        var work = Work(bench: bench, namespace: bench.default)
+        measureAll("full cache, off", &work)
+        let began = LarderPlatform.Thread.nanoseconds()
+        var longest: [Int64] = []
+        for _ in 0..<Self.keys {
+            work.spell(Int(work.random.next() % UInt64(Self.keys)))
+            let hash = bench.store.hash(work.namespace, work.bytes.span.bytes)
+            let before = LarderPlatform.Thread.nanoseconds()
+            work.put(hash)
+            longest.append(LarderPlatform.Thread.nanoseconds() - before)
+        }
+        longest.sort()
+        print("full cache, SET with two clock calls: median \(longest[Self.keys / 2]) ns, 99.99 % \(longest[Self.keys / 10_000 * 9_999]) ns,",
+            "longest \(longest[Self.keys - 1]) ns; all \((LarderPlatform.Thread.nanoseconds() - began) / 1_000_000) ms")
+        print("memory \(bench.store.statistics().arenaBytes + bench.store.statistics().ghostBytes) of \(bench.default.settings.bytesMax)")
+    }
 }
