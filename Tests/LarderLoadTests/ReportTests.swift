@@ -148,6 +148,7 @@ import Testing
     }
 
     @Test func `figures are short`() {
+        #expect(Figures.time(0) == "0")
         #expect(Figures.time(999) == "0.999 us")
         #expect(Figures.time(87_400) == "87.4 us")
         #expect(Figures.time(1_250_000) == "1.25 ms")

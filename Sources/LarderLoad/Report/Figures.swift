@@ -22,6 +22,7 @@ package enum Figures {
     package static func time(_ nanoseconds: UInt64) -> String {
         let value = Double(nanoseconds)
         return switch nanoseconds {
+        case 0: "0"
         case ..<1_000_000: "\(short(value / 1e3)) us"
         case ..<1_000_000_000: "\(short(value / 1e6)) ms"
         default: "\(short(value / 1e9)) s"

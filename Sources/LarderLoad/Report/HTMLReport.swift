@@ -88,7 +88,8 @@ extension LoadReport {
         var lines: [Plot.Line] = [Plot.Line(name: isOpenLoop ? "from when due" : "latency", style: "a", points: Self.curve(outcome.latency))]
         if isOpenLoop { lines.append(Plot.Line(name: "from sending", style: "b", points: Self.curve(outcome.service))) }
         let labels = ["0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %", "99.9999 %"]
-        let nines = Int((lines.flatMap { $0.points.map(\.x) }.max() ?? 1).rounded(.up))
+        // No tick beyond the line's end, where its name would be cut.
+        let nines = Int(lines.flatMap { $0.points.map(\.x) }.max() ?? 1)
         return Plot(
             title: "Latency by percentile", xName: lines.count > 1 ? "" : "percentile",
             lines: lines, xTicks: (0...min(max(nines, 1), 6)).map { Plot.Tick(position: Double($0), label: labels[$0]) },
