@@ -92,7 +92,7 @@ package struct LogBatch: Equatable, Sendable {
         lock.lock()
         defer { lock.unlock() }
         if let refusal = refusal(namespace, flushLSN) { return refusal }
-        return stage(record, body, now, owesSync: namespace.settings.durability != .never)
+        return stage(record, body, now, owesSync: namespace.durability != .never)
     }
 
     /// Gives an LSN to a write that is not logged.

@@ -91,6 +91,11 @@ package struct Namespace: Equatable {
         NamespaceSettings(word: settingsWord, bytesMax: budget.bytesMax)
     }
 
+    // Of the word alone: the limit lies elsewhere, and requests have no use for it. Only ever the word of valid settings.
+    package var durability: Durability { Durability(rawValue: UInt8(truncatingIfNeeded: settingsWord))! }
+    package var keyRule: KeyRule { KeyRule(rawValue: UInt8(truncatingIfNeeded: settingsWord >> 8))! }
+    package var eviction: Eviction { Eviction(rawValue: UInt8(truncatingIfNeeded: settingsWord >> 16))! }
+
     /// `NamespaceSettings.word`.
     var settingsWord: UInt32 { unsafe descriptor.pointee.settings.load(ordering: .relaxed) }
 

@@ -107,7 +107,7 @@ extension Store {
     func makeRoomEverywhere(now: Milliseconds, steps: inout Int) -> Bool {
         guard namespaces.hasEvicting else { return false }
         var hasMore = false
-        for namespace in namespaces.all() where namespace.state == .ready && namespace.settings.eviction != .none {
+        for namespace in namespaces.all() where namespace.state == .ready && namespace.eviction != .none {
             guard namespace.bytesOverLimit > 0 else { continue }
             let first = namespace.budget.nextTurn() & (shardCount &- 1)
             _ = makeRoom(in: namespace, from: first, isUpkeep: true, now: now, steps: &steps)

@@ -76,7 +76,7 @@ extension Store {
         let hash = hash(namespace, record.key)
         let position = TablePosition(hash, shardBits: hasher.shardBits)
         let shard = shardIndex(hash)
-        let isEvicting = namespace.settings.eviction != .none
+        let isEvicting = namespace.eviction != .none
         var isApplied = hold(shard) { $0.restore(record, namespace, position, access) }
         if !isApplied {
             sweepForMemory()
@@ -198,7 +198,7 @@ extension Shard {
         let deadline = Self.storable(record.deadline)
         let shape = EntryShape(
             keyBytes: record.key.byteCount, valueBytes: record.value.byteCount, metadataBytes: record.metadata.byteCount,
-            hasDeadline: !deadline.isNever, hasLinks: namespace.settings.eviction != .none)
+            hasDeadline: !deadline.isNever, hasLinks: namespace.eviction != .none)
         guard let prepared = prepare(shape, replacing: found) else { return false }
         place(
             prepared, replacing: found, position, namespaceSlot: namespace.slot, lsn: record.lsn, deadline: deadline,

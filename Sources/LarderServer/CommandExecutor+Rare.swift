@@ -63,7 +63,7 @@ extension CommandExecutor {
         let overtake = command.binaryFlags.contains(.overtake)
         let frameBytesMax = configuration.valueBytesMax + BinaryFrame.overheadBytesMax
         let reply = HelloReply(
-            overtake: overtake, keyRule: namespace.settings.keyRule.wire, durability: namespace.settings.durability.wire,
+            overtake: overtake, keyRule: namespace.keyRule.wire, durability: namespace.durability.wire,
             frameBytesMax: UInt32(frameBytesMax), valueBytesMax: UInt32(configuration.valueBytesMax),
             namespace: (namespace.id.high, namespace.id.low))
         session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in

@@ -55,8 +55,8 @@ package struct CommandExecutor: Sendable {
         }
         guard command.operation.needsKey, let namespace = prepared.namespace else { return }
         let key = input.span(command.key)
-        if let fault = namespace.settings.keyRule.checkKey(key) {
-            prepared.failure = Failure(fault, rule: namespace.settings.keyRule)
+        if let fault = namespace.keyRule.checkKey(key) {
+            prepared.failure = Failure(fault, rule: namespace.keyRule)
             return
         }
         prepared.hash = store.hash(namespace, key)
@@ -203,7 +203,7 @@ package struct CommandExecutor: Sendable {
     ) {
         let namespace = prepared.namespace!
         let dialect = session.dialect
-        let waits = namespace.settings.durability == .always
+        let waits = namespace.durability == .always
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
             let wait = waits ? Wait.durable(entry.lsn) : .nothing
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
@@ -248,7 +248,7 @@ package struct CommandExecutor: Sendable {
     ) {
         let namespace = prepared.namespace!
         let dialect = session.dialect
-        let waits = namespace.settings.durability == .always
+        let waits = namespace.durability == .always
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
             let wait = waits ? Wait.durable(entry.lsn) : .nothing
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
@@ -297,7 +297,7 @@ package struct CommandExecutor: Sendable {
         _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
     ) {
         let namespace = prepared.namespace!
-        let rule = namespace.settings.keyRule
+        let rule = namespace.keyRule
         var ahead = BinaryKeyList(command.value, in: input)
         var keys = ahead
         let count = keys.count
@@ -347,14 +347,14 @@ package struct CommandExecutor: Sendable {
     /// What a reply waits for that shows what writes up to position `lsn` have done.
     @inline(__always)
     func readWait(_ lsn: LSN, _ namespace: Namespace, _ turn: Turn) -> Wait {
-        guard namespace.settings.durability == .always, lsn > turn.position.durable else { return .nothing }
+        guard namespace.durability == .always, lsn > turn.position.durable else { return .nothing }
         // `lsn` may be that of a write to a namespace which is not logged, and then the log need never come as far.
         return .durable(min(lsn, store.log.mark()))
     }
 
     /// What the reply to a write with position `lsn` waits for.
     func writeWait(_ lsn: LSN, _ namespace: Namespace) -> Wait {
-        switch namespace.settings.durability {
+        switch namespace.durability {
         case .always: .durable(lsn)
         case .interval: .interval(lsn)
         case .never: .written(lsn)
@@ -383,7 +383,7 @@ package struct CommandExecutor: Sendable {
                         into: &target)
                 }
             }
-        case .notFound where namespace.settings.eviction != .none:
+        case .notFound where namespace.eviction != .none:
             // The removal was logged although there was nothing in memory: only with it the key stays away.
             session.held.reply(
                 writeWait(result.lsn, namespace), at: turn.position, to: command, isWrite: true, output: &output
@@ -408,7 +408,7 @@ package struct CommandExecutor: Sendable {
         case .refused: refuseWrite(command, &session, &output, turn, metrics)
         case .outOfMemory: refuse(.outOfMemory, command, &session, &output, turn, metrics)
         case .namespaceFull:
-            let failure: Failure = namespace.settings.eviction == .none ? .namespaceFull : .largerThanNamespace
+            let failure: Failure = namespace.eviction == .none ? .namespaceFull : .largerThanNamespace
             refuse(failure, command, &session, &output, turn, metrics)
         case .namespaceGone: refuse(.namespaceDeleting, command, &session, &output, turn, metrics)
         }

@@ -128,7 +128,8 @@ extension Namespace {
             id: (id.high, id.low), name: String(utf8: name), state: state == .pending ? "pending" : state == .ready ? "provision_ok" : "deleting",
             createdMilliseconds: created, updatedMilliseconds: updated,
             durability: settings.durability.wire.name, keyRule: settings.keyRule.wire, keys: UInt64(usage.keys),
-            bytes: UInt64(usage.bytes), memoryBytes: UInt64(usage.memoryBytes), bytesMax: UInt64(settings.bytesMax), eviction: settings.eviction.wire)
+            bytes: UInt64(usage.bytes), memoryBytes: UInt64(usage.memoryBytes), bytesMax: UInt64(settings.bytesMax),
+            eviction: settings.eviction.wire)
     }
 }
 
