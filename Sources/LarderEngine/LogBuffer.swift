@@ -20,6 +20,9 @@ package enum LogOutcome: UInt8, Sendable {
     case backlog
     /// The log has failed and takes nothing.
     case refused
+    /// The entry that the record changes was over by the time that the log has reached, so a start may forget it before it
+    /// comes to the record: log the whole entry.
+    case released
 }
 
 /// The answer to an append.
@@ -44,13 +47,19 @@ package struct LogBatch: Equatable, Sendable {
     package let oldestMilliseconds: Milliseconds
     /// Whether the medium is to have it within the interval. Not when every record is of a namespace with `never`.
     package let owesSync: Bool
+    /// When it was taken.
+    package let wall: Milliseconds
 
-    package init(recordCount: Int, firstLSN: LSN, lastLSN: LSN, oldestMilliseconds: Milliseconds, owesSync: Bool = true) {
+    package init(
+        recordCount: Int, firstLSN: LSN, lastLSN: LSN, oldestMilliseconds: Milliseconds, owesSync: Bool = true,
+        wall: Milliseconds = 0
+    ) {
         self.recordCount = recordCount
         self.firstLSN = firstLSN
         self.lastLSN = lastLSN
         self.oldestMilliseconds = oldestMilliseconds
         self.owesSync = owesSync
+        self.wall = wall
     }
 }
 
@@ -65,6 +74,8 @@ package struct LogBatch: Equatable, Sendable {
     private var oldestMilliseconds: Milliseconds = 0
     private var owesSync = false
     private var isRefusing = false
+    /// The latest time at which a batch was taken, Unix milliseconds.
+    private var released: Milliseconds = 0
     private let lastLSN = Atomic<UInt64>(0)
     private let ceilingWord = Atomic<UInt64>(.max)
     private let stagedBytes = Atomic<Int>(0)
@@ -86,12 +97,15 @@ package struct LogBatch: Equatable, Sendable {
     ///
     /// - Parameter body: `record.bodyChecksum`, computed before any lock was taken where that is possible.
     /// - Parameter flushLSN: The namespace's, as it was when the caller decided what to write.
+    /// - Parameter present: The deadline of the entry that the record is of no use without; never, if it stands for itself.
     package func append(
-        _ record: borrowing LogRecord, body: Checksum, namespace: Namespace, flushLSN: LSN, now: Milliseconds
+        _ record: borrowing LogRecord, body: Checksum, namespace: Namespace, flushLSN: LSN, now: Milliseconds,
+        changing present: Deadline = .never
     ) -> LogAnswer {
         lock.lock()
         defer { lock.unlock() }
         if let refusal = refusal(namespace, flushLSN) { return refusal }
+        if present.isDue(released) { return LogAnswer(.released) }
         return stage(record, body, now, owesSync: namespace.durability != .never)
     }
 
@@ -175,8 +189,10 @@ package struct LogBatch: Equatable, Sendable {
 
     /// Exchanges what is staged for `empty`, which must be that. The exchange itself is O(1).
     ///
+    /// - Parameter wall: The time that is written with the batch. A start that has read the batch frees what was over by then,
+    ///   and no record behind it needs such an entry.
     /// - Returns: nil when nothing is staged.
-    package func take(into empty: inout ByteBuffer) -> LogBatch? {
+    package func take(into empty: inout ByteBuffer, at wall: Milliseconds = 0) -> LogBatch? {
         precondition(empty.isEmpty, "takes into an empty buffer")
         guard !isEmpty else { return nil }
         empty.reserve(capacity)
@@ -184,6 +200,7 @@ package struct LogBatch: Equatable, Sendable {
         defer { lock.unlock() }
         guard recordCount > 0 else { return nil }
         swap(&staged, &empty)
+        released = max(released, wall)
         defer {
             recordCount = 0
             owesSync = false
@@ -191,7 +208,7 @@ package struct LogBatch: Equatable, Sendable {
         }
         return LogBatch(
             recordCount: recordCount, firstLSN: firstLSN, lastLSN: lastRecordLSN, oldestMilliseconds: oldestMilliseconds,
-            owesSync: owesSync)
+            owesSync: owesSync, wall: wall)
     }
 
     /// From now on records are refused; LSNs for writes that are not logged are still given.

@@ -35,12 +35,13 @@ import LarderPlatform
     /// How often a write decides anew because a flush came between.
     static let triesMax = 16
 
-    func append(_ record: borrowing LogRecord, _ body: Checksum) -> LogAnswer {
+    /// - Parameter present: The deadline of the entry that the record changes, if it does not stand for itself.
+    func append(_ record: borrowing LogRecord, _ body: Checksum, changing present: Deadline = .never) -> LogAnswer {
         if !isLogged {
             return unsafe log._withUnsafeGuaranteedRef { $0.give(namespace: namespace, flushLSN: flushLSN, now: now) }
         }
         return unsafe log._withUnsafeGuaranteedRef {
-            $0.append(record, body: body, namespace: namespace, flushLSN: flushLSN, now: now)
+            $0.append(record, body: body, namespace: namespace, flushLSN: flushLSN, now: now, changing: present)
         }
     }
 }
@@ -100,10 +101,10 @@ extension Shard {
     /// What a miss depends on.
     func missLSN(flushLSN: LSN) -> LSN { max(removedLSN, flushLSN) }
 
-    /// The outcome of a refusal by the log; nil for `.flushed`, which means to decide again, and `.appended`.
+    /// The outcome of a refusal by the log; nil for `.flushed` and `.released`, which mean to decide again, and `.appended`.
     private static func outcome(_ refusal: LogOutcome) -> WriteOutcome? {
         switch refusal {
-        case .appended, .flushed: nil
+        case .appended, .flushed, .released: nil
         case .namespaceGone: .namespaceGone
         case .backlog: .backlog
         case .refused: .refused
@@ -294,7 +295,13 @@ extension Shard {
         let record = LogRecord(
             .deadline, namespace: context.namespace.number, deadline: deadline, key: key, metadata: RawSpan(),
             value: RawSpan())
-        let answer = context.append(record, record.bodyChecksum)
+        var answer = context.append(record, record.bodyChecksum, changing: entry.deadline)
+        if answer.outcome == .released {
+            let whole = LogRecord(
+                .set, namespace: context.namespace.number, deadline: deadline, key: key, metadata: entry.metadata,
+                value: entry.value)
+            answer = context.append(whole, whole.bodyChecksum)
+        }
         guard answer.outcome == .appended else {
             if let prepared { discard(prepared) }
             return Self.outcome(answer.outcome).map { unchanged($0, found, context) }

@@ -86,7 +86,7 @@ struct NamespaceShare {
     }
 
     @inline(never) private mutating func grow(toHold slot: Int) {
-        let longer = max(slot + 1, capacity * 2)
+        let longer = max(slot + 1, min(capacity * 2, NamespaceTable.countMax))
         let copy = UnsafeMutablePointer<NamespaceShare>.allocate(capacity: longer)
         unsafe copy.update(from: shares, count: capacity)
         unsafe (copy + capacity).initialize(repeating: NamespaceShare(), count: longer - capacity)

@@ -37,7 +37,7 @@ extension Store {
         switch answer.outcome {
         case .appended: break
         case .refused: return .refused
-        case .backlog, .flushed, .namespaceGone: return .backlog
+        case .backlog, .flushed, .namespaceGone, .released: return .backlog
         }
         guard let made = namespaces.insert(number: number, name: name, record: record, updatedLSN: answer.lsn) else {
             preconditionFailure("a number without a slot")
@@ -137,7 +137,7 @@ extension Store {
         switch answer.outcome {
         case .appended: break
         case .refused: return WriteResult(.refused, lsn: .zero)
-        case .backlog, .flushed, .namespaceGone: return WriteResult(.backlog, lsn: .zero)
+        case .backlog, .flushed, .namespaceGone, .released: return WriteResult(.backlog, lsn: .zero)
         }
         if operation == .namespaceFlush || operation == .namespaceDrop {
             let sweep = noteFlush()

@@ -2,7 +2,7 @@
 //
 // A record says what an entry was at its LSN; of two, the later wins, and of a record and a flush likewise. The clock has no
 // say: an expired record may have to hide an older one that is not, and a later one may prolong it. So nothing here
-// depends on when it runs, and doing it twice is doing it once.
+// depends on when it runs, and doing it twice is doing it once. Only the time that stands in the log lets entries go.
 
 import LarderBytes
 import LarderPlatform
@@ -46,6 +46,15 @@ extension Store {
         for index in 0..<shardCount { hold(index) { $0.reserve(entries: bounded / shardCount) } }
     }
 
+    /// Frees what was over at `time`, the time of the last batch of the log that was applied, and what flushes and drops have
+    /// left behind.
+    ///
+    /// No later record needs it: one that changes such an entry was logged whole (`LogOutcome.released`). No thread may apply
+    /// anything meanwhile.
+    package func releaseExpired(at time: Milliseconds) {
+        while maintain(now: time, budget: Self.sweepBudget).hasMore {}
+    }
+
     /// How many records could not be applied because they exceed what the store can hold: an entry, or a namespace. Unless it
     /// is zero after the last record, something is missing.
     package var recordsNotApplied: Int { notApplied.load(ordering: .relaxed) }
@@ -55,6 +64,9 @@ extension Store {
 
     /// How much memory there is for entries and tables.
     package var memoryBytesMax: Int { arena.byteCount }
+
+    /// Whether less than an eighth of it is left.
+    package var isShortOfMemory: Bool { arena.bytesInUse > arena.byteCount / 8 * 7 }
 
     /// What so many different entries take at least: header, key, metadata and value of each, and a place in the table.
     package static func memoryBytesMin(entries: Int, bodyBytes: Int) -> Int {
@@ -101,9 +113,13 @@ extension Store {
             let seen = flushes.load(ordering: .acquiring)
             guard swept != seen else { return }
             // At the beginning of time nothing is due: what has expired may still be prolonged by a later record.
-            while maintain(now: 0, budget: Self.sweepBudget).hasMore {}
+            sweepDropped()
             swept = seen
         }
+    }
+
+    private func sweepDropped() {
+        while maintain(now: 0, budget: Self.sweepBudget).hasMore {}
     }
 
     private static var sweepBudget: Int { 1 << 20 }
@@ -112,6 +128,8 @@ extension Store {
 
     private func applyNamespace(_ record: borrowing LogRecord) {
         guard let state = NamespaceRecord(parsing: record.value) else { return noteNotApplied() }
+        // Places of dropped namespaces are given anew when they have been swept, as they were in the life that is replayed.
+        if namespaces.find(number: record.namespace) == nil, namespaces.count == NamespaceTable.countMax { sweepDropped() }
         namespaces.lock.lock()
         defer { namespaces.lock.unlock() }
         namespaces.noteNumbersGiven(state.numbersGiven)

@@ -140,6 +140,7 @@ struct LogReplay {
                 let last = try Self.records(
                     bytes.slice(payload), frame, at: payload.start, name, reached: cursor.reached, apply)
                 cursor.advance(past: frame, reaching: last)
+                if frame.recordCount > 0 { progress.note(frameAt: frame.wall) }
                 outcome.recordCount += Int(frame.recordCount)
                 outcome.frameBytes += Int64(FrameHeader.byteCount + frame.payloadBytes)
                 outcome.newestWall = max(outcome.newestWall, frame.wall)

@@ -54,8 +54,8 @@ struct LogWriter: ~Copyable {
     /// Takes what is staged, unless an earlier batch is still to be written.
     ///
     /// - Returns: Whether there is a batch to write.
-    mutating func stage(from buffer: LogBuffer) -> Bool {
-        if batch == nil { batch = buffer.take(into: &payload) }
+    mutating func stage(from buffer: LogBuffer, wall: Milliseconds) -> Bool {
+        if batch == nil { batch = buffer.take(into: &payload, at: wall) }
         return batch != nil
     }
 
@@ -72,12 +72,12 @@ struct LogWriter: ~Copyable {
     }
 
     /// Makes the staged batch a frame.
-    mutating func beginFrame(durable: LSN, wall: Milliseconds) {
+    mutating func beginFrame(durable: LSN) {
         guard frame == nil, let batch else { return }
         begin(
             FrameHeader(
                 salt: salt, segment: segment, payload: payload.bytes, recordCount: UInt32(batch.recordCount),
-                firstLSN: batch.firstLSN, durableLSN: durable, previousChecksum: checksum, flags: [], wall: wall),
+                firstLSN: batch.firstLSN, durableLSN: durable, previousChecksum: checksum, flags: [], wall: batch.wall),
             reaching: batch.lastLSN)
     }
 

@@ -4,6 +4,7 @@
 
 import LarderBytes
 import LarderEngine
+import LarderPlatform
 
 /// State that can be rebuilt from records.
 package protocol RestorableState: AnyObject, Sendable {
@@ -21,6 +22,13 @@ package protocol RestorableState: AnyObject, Sendable {
 
     /// A record with this number will be applied soon; `isNear`: very soon.
     func prefetch(_ number: UInt64, isNear: Bool)
+
+    /// Lets go of entries that were over by `time`: no record of the log that is still to be applied needs them. Nothing is
+    /// applied meanwhile.
+    func release(expiredAt time: Milliseconds)
+
+    /// Whether letting go is urgent.
+    var isShortOfMemory: Bool { get }
 
     /// So many entries are about to come; 0: that is over.
     func expect(entries: Int)
@@ -44,6 +52,8 @@ extension RestorableState {
     package func number(of record: borrowing LogRecord) -> UInt64? { nil }
     package func prefetch(_ number: UInt64, isNear: Bool) {}
     package func expect(entries: Int) {}
+    package func release(expiredAt time: Milliseconds) {}
+    package var isShortOfMemory: Bool { false }
     package var recordsNotApplied: Int { 0 }
     package var recordsWithoutMemory: Int { 0 }
     package var memoryBytesMax: Int { .max }

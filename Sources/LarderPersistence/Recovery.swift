@@ -59,7 +59,7 @@ struct Recovery {
     }
 
     private func replay(after begin: LSN, into state: any RestorableState) throws(PersistenceError) -> ReplayOutcome {
-        var replay = ReplayThreads(threads, state: state)
+        var replay = ReplayThreads(threads, state: state, progress: progress)
         do throws(PersistenceError) {
             // Only whole frames that were verified come here, so what is applied is a prefix of the log, whatever follows.
             let outcome = try log.read(after: begin, progress: progress) { record in replay.apply(record) }

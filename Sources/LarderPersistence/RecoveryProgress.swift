@@ -16,6 +16,7 @@ package final class RecoveryProgress: Sendable {
 
     private let done = Atomic<Int64>(0)
     private let total = Atomic<Int64>(0)
+    private let releasedWord = Atomic<Int64>(0)
     private let phaseWord = Atomic<UInt8>(0)
 
     package init() {}
@@ -28,6 +29,12 @@ package final class RecoveryProgress: Sendable {
         // Only ever the raw value of a phase.
         Phase(rawValue: phaseWord.load(ordering: .relaxed))!
     }
+
+    /// Entries that were over by then are not needed by any record of the log that has not been read yet; Unix milliseconds.
+    var released: Milliseconds { releasedWord.load(ordering: .relaxed) }
+
+    /// A frame with records was read that was written at `wall`.
+    func note(frameAt wall: Milliseconds) { releasedWord.store(max(released, wall), ordering: .relaxed) }
 
     func enter(_ phase: Phase) { phaseWord.store(phase.rawValue, ordering: .relaxed) }
     func expect(_ bytes: Int64) { total.wrappingAdd(bytes, ordering: .relaxed) }

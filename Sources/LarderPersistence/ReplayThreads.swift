@@ -14,14 +14,18 @@ struct ReplayThreads: ~Copyable {
     private let parker = Parker()
     private let appliers: [Applier]
     private let threads: [Thread]
+    private let progress: RecoveryProgress
+    /// How many bytes of records were applied since the state last let go of anything.
+    private var bytesSinceRelease = 0
     private var waiting: InlineArray<8, RecordBatch> = InlineArray { _ in RecordBatch() }
 
     /// More would wait for the one that reads.
     static let threadsMax = 8
 
     /// - Parameter count: How many threads there are to be; with fewer than two the caller's own does all.
-    init(_ count: Int, state: any RestorableState) {
+    init(_ count: Int, state: any RestorableState, progress: RecoveryProgress) {
         self.state = state
+        self.progress = progress
         var appliers: [Applier] = []
         var threads: [Thread] = []
         for index in 0..<(count < 2 ? 0 : min(count, Self.threadsMax)) {
@@ -39,6 +43,7 @@ struct ReplayThreads: ~Copyable {
     mutating func apply(_ record: borrowing LogRecord) {
         // What does not fit is refused as a whole, so there is no use in filling up what is left.
         if state.recordsWithoutMemory > 0 { return }
+        releaseNowAndThen(before: record.byteCount)
         guard !appliers.isEmpty, let number = state.number(of: record) else {
             settle()
             state.apply(record)
@@ -48,6 +53,21 @@ struct ReplayThreads: ~Copyable {
         waiting[part].append(record, number: number)
         if waiting[part].isFull { handOver(part) }
     }
+
+    /// Lets go of what was over by the time of the log, or entries with short lifetimes would pile up as they never did while
+    /// they were written.
+    private mutating func releaseNowAndThen(before bytes: Int) {
+        bytesSinceRelease += bytes
+        guard bytesSinceRelease >= Self.bytesPerReleaseWhenShort else { return }
+        guard bytesSinceRelease >= Self.bytesPerRelease || state.isShortOfMemory else { return }
+        bytesSinceRelease = 0
+        settle()
+        state.release(expiredAt: progress.released)
+    }
+
+    /// Often enough to stay near what the server had in use, rarely enough to cost nothing.
+    private static let bytesPerRelease = 4 << 20
+    private static let bytesPerReleaseWhenShort = 256 << 10
 
     /// Returns when all records so far are applied.
     private mutating func settle() {

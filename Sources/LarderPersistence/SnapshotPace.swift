@@ -1,7 +1,8 @@
 // How fast a snapshot is written, so that nobody notices: at a rate of its own, and slower while the server is slow to answer.
 //
-// Asks no clock and never waits: it says how long to. However slow the server is, a snapshot advances at a tenth of its rate;
-// one that waited for a quiet hour would not come before the log has filled the disk.
+// Asks no clock and never waits: it says how long to. However slow the server is, a snapshot advances at a tenth of its rate,
+// and at its rate when the log has grown a lot since it began: one that waited for a quiet hour would not come before the log
+// has filled the disk.
 
 import LarderPlatform
 
@@ -16,6 +17,8 @@ struct SnapshotPace: Sendable {
     private var latest: Int64
     /// Since when the bytes of now wait for the server alone.
     private var slowSince: Int64?
+    /// The log has grown so much meanwhile that the snapshot waits for nobody.
+    var isUrgent = false
 
     /// How much slower a snapshot of a slow server is.
     static let slowdown: Int64 = 10
@@ -47,7 +50,7 @@ struct SnapshotPace: Sendable {
     /// - Parameter lag: How late the server is now; nanoseconds.
     mutating func wait(lag: Int64, now: Int64) -> Int64 {
         if now < next { return min(next - now, Self.sliceNanoseconds) }
-        guard lag > lagMax, now < latest else { return 0 }
+        guard lag > lagMax, now < latest, !isUrgent else { return 0 }
         if slowSince == nil { slowSince = now }
         return min(latest - now, Self.sliceNanoseconds)
     }

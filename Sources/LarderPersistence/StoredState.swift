@@ -2,6 +2,7 @@
 
 import LarderBytes
 import LarderEngine
+import LarderPlatform
 
 /// The engine's store behind the door of persistence.
 package final class StoredState: PersistentState {
@@ -19,6 +20,10 @@ package final class StoredState: PersistentState {
     }
 
     package func expect(entries: Int) { store.reserve(entries: entries) }
+
+    package var isShortOfMemory: Bool { store.isShortOfMemory }
+
+    package func release(expiredAt time: Milliseconds) { store.releaseExpired(at: time) }
 
     package var recordsNotApplied: Int { store.recordsNotApplied }
     package var recordsWithoutMemory: Int { store.recordsWithoutMemory }

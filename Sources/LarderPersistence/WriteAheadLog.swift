@@ -154,13 +154,13 @@ package final class WriteAheadLog: LogBackend {
 
     /// Writes one batch, if there is one and the segment has room for it.
     private func write(_ state: inout Writing) -> Bool {
-        guard state.writer.stage(from: buffer) else { return false }
+        guard state.writer.stage(from: buffer, wall: clock.wall()) else { return false }
         if state.writer.needsSegment(limit: options.segmentBytes) {
             // Only the log's thread changes segments, and nothing else tells it: the batch has left the buffer.
             parker.wake()
             return false
         }
-        state.writer.beginFrame(durable: durableLSN, wall: clock.wall())
+        state.writer.beginFrame(durable: durableLSN)
         return push(&state)
     }
 
@@ -244,9 +244,9 @@ package final class WriteAheadLog: LogBackend {
     private func writeAll(_ state: inout Writing, _ syncing: inout Syncing) {
         // A full disk: the same bytes again first.
         if state.writer.isBusy, push(&state) { endFull() }
-        while self.state != .failed, state.writer.stage(from: buffer) {
+        while self.state != .failed, state.writer.stage(from: buffer, wall: clock.wall()) {
             if state.writer.needsSegment(limit: options.segmentBytes), !changeSegment(&state, &syncing) { return }
-            state.writer.beginFrame(durable: durableLSN, wall: clock.wall())
+            state.writer.beginFrame(durable: durableLSN)
             guard push(&state) else { return }
             endFull()
         }

@@ -48,7 +48,7 @@ extension CommandExecutor {
             session.needsAnotherTurn = true
             return
         case .namespaceGone: return refuse(.namespaceDeleting, command, &session, &output, turn, metrics)
-        case .outOfMemory: return refuse(.outOfMemory, command, &session, &output, turn, metrics)
+        case .outOfMemory: return refuse(.noMemoryToList, command, &session, &output, turn, metrics)
         }
         Reply.endList(cursor: listed.cursor, mark: listing.mark, to: command, in: dialect, into: &listing.page)
         let wait = readWait(listing.lsn, namespace, turn)

@@ -188,8 +188,9 @@ package final class Server: @unchecked Sendable {
     /// - Returns: How many entries.
     private func dropExpired() -> Int {
         let now = context.time.now()
+        let before = context.store.statistics().expiredTotal
         while context.store.maintain(now: now, budget: Maintenance.workPerSlice).hasMore {}
-        return context.store.statistics().expiredTotal
+        return context.store.statistics().expiredTotal - before
     }
 
     private func stopThreads() {

@@ -156,6 +156,9 @@ extension Failure {
     static let integerOverflow = Failure(.integerOverflow, "The result would leave 64 bits. Nothing was changed.")
     static let valueTooLarge = Failure(.valueTooLarge, "The value is larger than the server accepts. Nothing was changed.")
     static let outOfMemory = Failure(.outOfMemory, "There is no memory for the value. Nothing was changed; delete something first.")
+    static let noMemoryToList = Failure(
+        .outOfMemory,
+        "There is no memory to put the keys in order, which a first listing does. Delete something or raise memory-max; reads go on.")
     static let namespaceFull = Failure(
         .outOfMemory, "The namespace takes as much memory as it may (bytes_max). Nothing was changed; delete something first.")
     static let largerThanNamespace = Failure(

@@ -16,8 +16,10 @@ package enum ListCursor {
         return checksum == Checksum.of(bytes.extracting(key.start..<key.end)) ? key : nil
     }
 
-    package static func append(_ key: RawSpan, to output: inout ByteBuffer) {
-        output.append(key)
-        output.append(littleEndian: Checksum.of(key))
+    package static func append(_ key: [UInt8], to output: inout ByteBuffer) {
+        let start = output.count
+        for byte in key { output.append(byte: byte) }
+        let checksum = Checksum.of(output.span(ByteRange(start: start, count: key.count)))
+        output.append(littleEndian: checksum)
     }
 }

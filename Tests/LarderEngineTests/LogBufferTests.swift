@@ -132,6 +132,29 @@ import Testing
         #expect(log.take(into: &taken)?.owesSync == false)
     }
 
+    @Test func `a change of an entry that was over when a batch was taken is to be logged whole`() {
+        let log = LogBuffer()
+        let namespace = NamespaceTable().default
+        func change(_ present: Deadline) -> LogOutcome {
+            let key = Array("k".utf8)
+            let record = LogRecord(
+                .deadline, namespace: 0, deadline: .never, key: key.span.bytes, metadata: RawSpan(), value: RawSpan())
+            return log.append(
+                record, body: record.bodyChecksum, namespace: namespace, flushLSN: .zero, now: time, changing: present
+            ).outcome
+        }
+        #expect(change(Deadline(rawValue: time - 1)) == .appended)
+        var taken = ByteBuffer()
+        #expect(log.take(into: &taken, at: time)?.wall == time)
+        #expect(change(Deadline(rawValue: time)) == .released)
+        #expect(change(Deadline(rawValue: time + 1)) == .appended)
+        #expect(change(.never) == .appended)
+        // The time of the log does not go back with the clock.
+        taken.removeAll()
+        _ = log.take(into: &taken, at: time - 5_000)
+        #expect(change(Deadline(rawValue: time)) == .released)
+    }
+
     @Test func `a full buffer is a backlog until it is taken`() {
         let log = LogBuffer(bytesMax: 1_000)
         while log.byteCount < 1_000 { #expect(append(log, value: [1, 2, 3]).outcome == .appended) }

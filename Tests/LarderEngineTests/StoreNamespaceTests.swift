@@ -35,6 +35,24 @@ import Testing
         return NamespaceTable.isLegalName(bytes.span.bytes)
     }
 
+    @Test func `a sweep of many namespaces looked for one beyond the last`() throws {
+        let harness = StoreHarness()
+        var made: [Namespace] = []
+        for index in 0..<3_000 {
+            guard case .created(let namespace, _) = harness.create("space-\(index)") else { throw NotMade(index: index) }
+            made.append(namespace)
+        }
+        // Each shard meets a later one long after an earlier one.
+        for namespace in [made[2_500], made[2_600]] {
+            for index in 0..<200 { #expect(harness.put("key-\(index)", "v", in: namespace).outcome == .created) }
+        }
+        #expect(harness.store.flushNamespace(made[2_500], now: harness.now).outcome == .removed)
+        while harness.store.maintain(now: harness.now, budget: 10_000).hasMore {}
+        #expect(harness.store.statistics().entries == 200)
+    }
+
+    private struct NotMade: Error { let index: Int }
+
     @Test func `a flush takes what was there, and nothing that comes later`() {
         let harness = StoreHarness()
         harness.put("a", "1")

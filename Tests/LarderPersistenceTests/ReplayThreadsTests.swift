@@ -12,14 +12,17 @@ import Testing
         let store: DurableStore
         let clock: ManualClock
 
-        init(_ files: MemoryFileSystem, threads: Int, clock: ManualClock = ManualClock()) throws {
+        init(
+            _ files: MemoryFileSystem, threads: Int, clock: ManualClock = ManualClock(), memoryBytesMax: Int = 256 << 20,
+            segmentBytes: Int = 256 << 10
+        ) throws {
             var configuration = StoreConfiguration()
             configuration.shardCount = 16
-            configuration.memoryBytesMax = 256 << 20
+            configuration.memoryBytesMax = memoryBytesMax
             configuration.largePages = false
             let buffer = LogBuffer()
             engine = Store(configuration: configuration, log: buffer)
-            var options = Rig.options(segmentBytes: 256 << 10)
+            var options = Rig.options(segmentBytes: segmentBytes)
             options.loadThreads = threads
             self.clock = clock
             store = try DurableStore(
@@ -123,6 +126,80 @@ import Testing
         #expect(found.content == expected.content)
         #expect(found.report == expected.report)
     }
+
+    @Test(arguments: [1, 2, 3])
+    func `entries with short lifetimes piled up in a start until they did not fit`(threads: Int) throws {
+        let files = MemoryFileSystem()
+        let clock = ManualClock(wall: 1_800_000_000_000)
+        let life = try Life(files, threads: 1, clock: clock, memoryBytesMax: 64 << 20, segmentBytes: 16 << 20)
+        _ = try life.store.recover()
+        let namespace = life.engine.namespaces.default
+        let value = [UInt8](repeating: 7, count: 60_000)
+        func put(_ name: String, _ lifetime: LifetimeChange) -> WriteOutcome {
+            let key = Array(name.utf8)
+            return life.engine.put(
+                namespace, key: key.span.bytes, hash: life.engine.hash(namespace, key.span.bytes), value: value.span.bytes,
+                lifetime: lifetime, now: clock.wall()
+            ).outcome
+        }
+        func prolong(_ name: String, by milliseconds: Int64, at now: Milliseconds) -> WriteOutcome {
+            let key = Array(name.utf8)
+            return life.engine.setDeadline(
+                namespace, key: key.span.bytes, hash: life.engine.hash(namespace, key.span.bytes),
+                lifetime: .milliseconds(milliseconds), now: now
+            ).outcome
+        }
+        #expect(put("kept", .milliseconds(100)) == .created)
+        #expect(put("late", .milliseconds(10)) == .created)
+        // Four times the memory there is, of which a tenth is alive at a time.
+        for index in 0..<4_000 {
+            #expect(put("brief/\(index)", .milliseconds(100)) == .created)
+            if index % 50 == 49 { #expect(prolong("kept", by: 100, at: clock.wall()) == .updated) }
+            let seen = clock.wall()
+            clock.advance(milliseconds: 1)
+            if index % 10 == 9 {
+                life.sync()
+                // Whose turn began before the log was written judges by a time that has passed: this one is over by the log's.
+                if index % 50 == 9 { #expect(prolong("late", by: 51, at: seen) == .updated) }
+                while life.engine.maintain(now: seen, budget: 1_000).hasMore {}
+            }
+        }
+        life.sync()
+        let next = try Life(files.copy(), threads: threads, clock: clock, memoryBytesMax: 64 << 20, segmentBytes: 16 << 20)
+        let report = try next.store.recover()
+        #expect(report.recordsReplayed > 4_000)
+        #expect(report.bytesRead > 200 << 20)
+        next.engine.checkInvariants()
+        while next.engine.maintain(now: clock.wall(), budget: 1_000).hasMore {}
+        let keys = try next.content().filter { !$0.hasPrefix("namespace") }.map { $0.split(separator: " ")[1] }
+        #expect(keys.contains("kept") && keys.contains("late"))
+        #expect((90...110).contains(keys.count), "\(keys.count) keys")
+    }
+
+    @Test func `namespaces that came and went one after the other used up the places in a start`() throws {
+        let files = MemoryFileSystem()
+        let life = try Life(files, threads: 1)
+        _ = try life.store.recover()
+        let now = life.clock.wall()
+        for index in 0..<(NamespaceTable.countMax + 100) {
+            let name = Array("space-\(index)".utf8)
+            let created = life.engine.createNamespace(
+                name: name.span.bytes, id: NamespaceID(high: 1, low: UInt64(index)), settings: NamespaceSettings(), now: now)
+            guard case .created(let namespace, _) = created else { throw Unexpected(outcome: "\(created)") }
+            #expect(life.engine.dropNamespace(namespace, now: now).outcome == .removed)
+            if index % 100 == 99 {
+                life.sync()
+                while life.engine.maintain(now: now, budget: 100_000).hasMore {}
+            }
+        }
+        life.sync()
+        for threads in [1, 3] {
+            let next = try recovered(files, threads: threads)
+            #expect(next.content.filter { $0.hasPrefix("namespace") && $0.hasSuffix("ready") }.count == 1)
+        }
+    }
+
+    private struct Unexpected: Error { let outcome: String }
 
     @Test func `a snapshot whose footer promises entries beyond all bounds takes no more memory than there is`() throws {
         let life = try Life(MemoryFileSystem(), threads: 2)

@@ -112,8 +112,7 @@ enum Ask {
 
     /// What a page ends with whose last key is `key`.
     static func cursor(_ key: String) -> [UInt8] {
-        let key = Array(key.utf8)
-        return frame { ListCursor.append(key.span.bytes, to: &$0) }
+        frame { ListCursor.append(Array(key.utf8), to: &$0) }
     }
 
     static func create(_ name: String, _ creation: NamespaceCreation = NamespaceCreation(), id: UInt32 = 0) -> [UInt8] {

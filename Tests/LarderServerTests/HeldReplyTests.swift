@@ -67,7 +67,7 @@ import Testing
         later.send(Ask.hello(namespace: .name("own")))
         if ask == Ask.list() { #expect(later.send(ask).isEmpty) } else { later.send(ask) }
         rig.fake.position = LogPosition(written: removal, interval: removal, durable: removal)
-        later.logMoved()
+        _ = later.logMoved()
         #expect(later.heldCount == 0)
         #expect(try Answer.all(client.logMoved()).count == 2)
         #expect(try Answer.all(client.send(ask)).count == 1)
@@ -77,7 +77,7 @@ import Testing
         let (rig, client) = try Self.open()
         client.send(Ask.put("x/1", "v"))
         rig.sync()
-        client.logMoved()
+        _ = client.logMoved()
         let before = rig.fake.position
         client.send(Ask.put("y/1", "v"))
         let other = Client(rig)
@@ -87,7 +87,7 @@ import Testing
         rig.sync()
         #expect(try Answer.page(other.logMoved()).items.count == 1)
         // What it leaves out counts as well.
-        client.logMoved()
+        _ = client.logMoved()
         client.send(Ask.delete("x/1"))
         rig.fake.position.written = rig.buffer.appliedLSN
         #expect(rig.fake.position.durable > before.durable)

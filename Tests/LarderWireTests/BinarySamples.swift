@@ -105,11 +105,11 @@ extension BinaryRequestSample {
             BinaryRequest.list(prefix: $0, limit: 2, delimiter: UInt8(ascii: "/"), id: 19, into: &$1)
         },
         entry(
-            "list-with-values-request", "user/2",
+            "list-with-values-request", "",
             "list id=20 flags=0400 prefix= cursor=user/2 limit=100 delimiter=nil values=true"
         ) {
             var cursor = ByteBuffer()
-            ListCursor.append($0, to: &cursor)
+            ListCursor.append(Array("user/2".utf8), to: &cursor)
             BinaryRequest.list(cursor: cursor.bytes, limit: 100, withValues: true, id: 20, into: &$1)
         },
         BinaryRequestSample(

@@ -113,7 +113,7 @@ extension BinaryReply {
     ) {
         if let cursor {
             output.append(littleEndian: UInt16(cursor.count + ListCursor.checksumBytes))
-            ListCursor.append(cursor.span.bytes, to: &output)
+            ListCursor.append(cursor, to: &output)
         } else {
             output.append(littleEndian: 0 as UInt16)
         }

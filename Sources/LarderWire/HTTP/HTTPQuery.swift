@@ -147,7 +147,7 @@ enum HTTPCursor {
 
     static func append(_ key: [UInt8], to output: inout ByteBuffer) {
         var whole = ByteBuffer(capacity: key.count + ListCursor.checksumBytes)
-        ListCursor.append(key.span.bytes, to: &whole)
+        ListCursor.append(key, to: &whole)
         output.append(base64URL: whole.bytes)
     }
 }
