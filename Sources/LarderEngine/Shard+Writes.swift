@@ -222,6 +222,7 @@ extension Shard {
 
     // MARK: Changing. All of these return nil when a flush came between, having changed nothing.
 
+    @inline(__always)
     private mutating func store(
         _ found: Found?, _ key: RawSpan, _ value: RawSpan, _ metadata: RawSpan, _ body: Checksum, _ deadline: Deadline,
         _ context: WriteContext

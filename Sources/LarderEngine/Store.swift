@@ -227,7 +227,7 @@ import Synchronization
         return write(context, hash, bytes: value.byteCount) { $0.put(context, key, value, metadata, body, lifetime, condition) }
     }
 
-    /// Removes the entry of `key` if `condition` holds. What is not there is not logged either.
+    /// Removes the entry of `key` if `condition` holds. What is not there is not logged either, but in a namespace that evicts.
     package func remove(
         _ namespace: Namespace, key: RawSpan, hash: KeyHash, condition: WriteCondition = .none, now: Milliseconds
     ) -> WriteResult {
