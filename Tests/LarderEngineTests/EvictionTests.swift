@@ -149,6 +149,18 @@ import Testing
         bench.store.checkInvariantsAtRest()
     }
 
+    /// Found by reading: the queues of a shard grew beyond the places that namespaces can have, and the next sweep ended the process.
+    @Test func `a sweep of many caches looked for one beyond the last`() {
+        let bench = StoreBench(logBytesMax: 8 << 20)
+        let made = (0..<3_000).map { bench.makeNamespace("cache-\($0)", eviction: .s3fifo, bytesMax: 1 << 20) }
+        for namespace in [made[2_500], made[2_600]] {
+            for number in 0..<200 { bench.put(key(number), Self.value, in: namespace) }
+        }
+        _ = bench.store.flushNamespace(made[2_500], now: bench.now)
+        bench.settle()
+        #expect(bench.store.statistics().entries == 200)
+    }
+
     @Test func `a write does no more than a bounded share of the evicting`() {
         let bench = Self.bench(100_000, shards: 16)
         for number in 0..<100_000 { bench.put(key(number), Self.value) }
