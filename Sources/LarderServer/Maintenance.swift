@@ -33,9 +33,16 @@ package final class Maintenance: Sendable {
             let step = server.store.maintain(now: now, budget: Self.workPerSlice)
             server.turnTimes.look(at: server.metrics, now: server.time.elapsed())
             for line in server.log.news() { announce(line) }
+            if let drift = server.time.compareClocks() { announce(Self.news(ofDrift: drift)) }
             if step.hasMore { continue }
             let due = step.nextDue.map { max(Self.tickMilliseconds, min($0 - now, Self.idleMilliseconds)) }
             Thread.sleep(milliseconds: due ?? Self.idleMilliseconds)
         }
+    }
+
+    static func news(ofDrift drift: Milliseconds) -> String {
+        if drift == 0 { return "the wall clock and the time served agree again" }
+        return "the wall clock is \(drift.magnitude) ms \(drift > 0 ? "ahead of" : "behind") the time served, as when it was set or stood still; "
+            + "lifetimes follow it by a hundredth of the time that passes. A restart takes it over at once, but never goes back"
     }
 }

@@ -127,14 +127,16 @@ package final class Server: @unchecked Sendable {
     }
 
     /// Takes no more connections, answers what was received, makes everything durable, and leaves.
-    package func stop() {
+    ///
+    /// - Throws: When the log could not be completed. What was acknowledged is as safe as it was.
+    package func stop() throws(ServerError) {
         context.phase = .stopping
         stopThreads()
         do throws(PersistenceError) {
             try durable.close()
             announce("stopped")
         } catch {
-            announce("stopped, but the log could not be completed: \(error)")
+            throw ServerError("stopped, but the log could not be completed: \(error)")
         }
     }
 
@@ -155,7 +157,7 @@ package final class Server: @unchecked Sendable {
         } catch {
             // Without the thread the second signal simply waits.
         }
-        stop()
+        try stop()
     }
 
     /// Holds the settings against what is stored: key rule and eviction must agree, durability and limit are changed.

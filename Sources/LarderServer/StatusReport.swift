@@ -57,6 +57,7 @@ package final class StatusReport: Sendable {
         page.gauge(
             "larder_turn_p99_microseconds", "What 99 of 100 turns did not exceed in the last quarter of a second.",
             context.turnTimes.p99 / 1_000)
+        page.gauge("larder_clock_drift_milliseconds", "How far the wall clock is ahead of the time served.", context.time.wallDrift)
         page.counter("larder_timeouts_total", "Connections closed for being too slow.", sum { $0.timeouts.total })
     }
 
