@@ -4,6 +4,7 @@
 # make bench-engine   measure beside Valkey, Redis, memcached and nginx, and write docs/benchmarks.md; some 15 minutes.
 #              ARGUMENTS="--only get,set" measures some and writes nothing
 # make bench-eviction   compare misses with libCacheSim's S3-FIFO, which comes from PyPI; some 15 minutes
+# make bench-micro    table, slab, wheel, log, codecs, listing by themselves
 #
 # Needs Swift 6.3 and make. What else is missing on Debian or Ubuntu is installed by `make setup`, which the others call.
 
@@ -12,7 +13,7 @@ RELEASE := -c release
 # Tests run the optimised code: a million keys take minutes without.
 TESTING := $(RELEASE) -Xswiftc -enable-testing --scratch-path .build-test
 
-.PHONY: run build test bench-engine bench-eviction setup clean
+.PHONY: run build test bench-engine bench-eviction bench-micro setup clean
 
 run: build
 	exec .build/release/larder serve $(ARGUMENTS)
@@ -35,6 +36,11 @@ bench-eviction:
 	@./scripts/setup tests
 	$(SWIFT) build $(RELEASE) --product cache-ratio
 	./scripts/compare-eviction $(ARGUMENTS)
+
+# The parts by themselves; no server.
+bench-micro: build
+	$(SWIFT) build $(RELEASE) --product micro
+	taskset -c 1 .build/release/micro $(ARGUMENTS)
 
 setup:
 	@./scripts/setup

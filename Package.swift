@@ -76,6 +76,10 @@ let package = Package(
             name: "side-by-side", dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "LarderEngine"],
             path: "Benchmarks/SideBySide", swiftSettings: testSettings),
         .executableTarget(name: "floor", path: "Benchmarks/Floor"),
+        // The parts of the machine by themselves.
+        .executableTarget(
+            name: "micro", dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "LarderEngine", "LarderServer"],
+            path: "Benchmarks/Micro", swiftSettings: testSettings),
 
         // Requests to compare caches with, and two plain caches to compare them to.
         .target(name: "CacheTraces", path: "Benchmarks/CacheTraces", swiftSettings: testSettings),
@@ -84,6 +88,8 @@ let package = Package(
             name: "cache-ratio", dependencies: ["CacheTraces", "LarderEngine", "LarderBytes"], path: "Benchmarks/CacheRatio",
             swiftSettings: testSettings),
 
+        // Counts memory taken from the allocator, and system calls of another process. Tests only.
+        .target(name: "CTestProbe", path: "Tests/CTestProbe"),
         .testTarget(name: "LarderBytesTests", dependencies: ["LarderBytes"], swiftSettings: testSettings),
         .testTarget(name: "LarderPlatformTests", dependencies: ["LarderPlatform", "LarderBytes"], swiftSettings: testSettings),
         .testTarget(
@@ -98,7 +104,7 @@ let package = Package(
             name: "LarderServerTests",
             dependencies: [
                 "LarderServer", "LarderWire", "LarderPersistence", "LarderEngine", "LarderSimulation", "LarderBytes",
-                "LarderPlatform",
+                "LarderPlatform", "CTestProbe",
             ],
             swiftSettings: testSettings),
         .testTarget(
@@ -120,7 +126,7 @@ let package = Package(
         // The program in processes of its own: killed, restarted, fed with bad input and with real data.
         .testTarget(
             name: "LarderSystemTests",
-            dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "larder"], exclude: ["sdk_check.py"],
+            dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "larder", "CTestProbe"], exclude: ["sdk_check.py"],
             swiftSettings: testSettings),
     ],
     swiftLanguageModes: [.v6]
