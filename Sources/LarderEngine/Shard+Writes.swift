@@ -360,12 +360,14 @@ extension Shard {
             discard(prepared)
             return Self.outcome(answer.outcome).map { unchanged($0, found, context) }
         }
+        // Before the entry's memory is given back.
+        let deadline = entry.deadline
         if prepared.isInPlace {
             replaceValue(entry, text.bytes, answer.lsn)
         } else {
             copy(found, to: prepared, key, context.position, value: text.bytes, answer.lsn)
         }
-        return WriteResult(.updated, lsn: answer.lsn, version: answer.lsn.rawValue, deadline: entry.deadline)
+        return WriteResult(.updated, lsn: answer.lsn, version: answer.lsn.rawValue, deadline: deadline)
     }
 
     /// Writes an entry anew in other memory, with another value.

@@ -145,6 +145,14 @@ final class DataDirectory: Sendable {
 
     // MARK: Leftovers
 
+    /// Renames damaged files: kept for a person, never read by the server again.
+    func setAside(_ damaged: Set<String>, at time: Milliseconds) throws(PersistenceError) {
+        let names = try names()
+        for name in damaged where names.contains(name) {
+            try naming(name) { () throws(SystemError) in try files.rename(name, to: FileName.asideName(name, at: time)) }
+        }
+    }
+
     /// Removes what no kept manifest needs, the log's own files aside. A file that cannot be removed stays until the next time.
     ///
     /// - Parameter starting: No snapshot is being written, so drafts are leftovers too.

@@ -100,13 +100,20 @@ package final class DurableStore: Sendable {
     private func begin(
         _ current: inout Opened, _ recovered: Recovered, _ past: any ClosedLog
     ) throws(PersistenceError) -> any LogBackend {
-        let wall = clock.wall()
+        // A clock that went back is not believed, and LSNs have to last until the next poll.
+        let wall = max(clock.wall(), recovered.log.newestWall)
         let floor = self.floor(current, recovered, wall)
         let ceiling = LSN(milliseconds: max(wall, floor.milliseconds) + options.ceilingMilliseconds)
         let start = LogStart(
             past: recovered.log, floor: floor, ceiling: ceiling, epoch: max(current.manifest.epoch, recovered.log.epoch) + 1,
-            wall: max(wall, recovered.log.newestWall))
+            wall: wall)
         let log = try past.open(start, buffer: buffer, clock: clock, options: options)
+        // What the manifest before the damaged one calls oldest may be gone since.
+        if current.usedPrevious { current.manifest.oldestSegment = try log.part(after: .zero) }
+        let damaged = Set(recovered.report.damagedSnapshots.map(\.file))
+        try directory.setAside(damaged, at: wall)
+        // Or a damaged one would stand for the older generation when the next is taken.
+        current.manifest.snapshots.removeAll { damaged.contains(FileName.snapshotName($0.number)) }
         current.manifest.generation += 1
         current.manifest.epoch = start.epoch
         current.manifest.durable = floor

@@ -49,18 +49,16 @@ struct SegmentedLog: ClosedLog {
             previousLSN: start.past.reached, salt: options.random(), ceiling: start.ceiling, wall: start.wall)
         return try WriteAheadLog(
             files: files, clock: clock, buffer: buffer, options: options, header: header, floor: start.floor,
-            oldestSegment: manifest.oldestSegment)
+            oldestSegment: oldest(DataDirectory.segments(try names())))
     }
 
     // MARK: Segments
 
     /// The segments that hold what came after `position`; nil when the first one begins later.
     private func headers(after position: LSN) throws(PersistenceError) -> [SegmentHeader]? {
-        let names = try naming(files.path) { () throws(SystemError) in try files.list() }
+        let names = try names()
         let numbers = DataDirectory.segments(names)
-        let oldest = isPrevious ? numbers.first { $0 >= manifest.oldestSegment } : nil
-        let headers = try LogReplay.headers(
-            numbers, from: oldest ?? manifest.oldestSegment, files: files, directory: manifest.directory)
+        let headers = try LogReplay.headers(numbers, from: oldest(numbers), files: files, directory: manifest.directory)
         // A spare is made only when the segment before it has its name, and durably.
         let last = headers.last?.number ?? 0
         for name in names {
@@ -70,6 +68,16 @@ struct SegmentedLog: ClosedLog {
         if headers.isEmpty, manifest.epoch > 0 { throw missing(manifest.oldestSegment) }
         if headers.isEmpty { return [] }
         return headers.lastIndex { $0.previousLSN <= position }.map { Array(headers[$0...]) }
+    }
+
+    private func names() throws(PersistenceError) -> [String] {
+        try naming(files.path) { () throws(SystemError) in try files.list() }
+    }
+
+    /// The first segment that belongs.
+    private func oldest(_ numbers: [UInt32]) -> UInt32 {
+        let first = isPrevious ? numbers.first { $0 >= manifest.oldestSegment } : nil
+        return first ?? manifest.oldestSegment
     }
 
     private func missing(_ segment: UInt32) -> PersistenceError { .fileMissing(file: FileName.segmentName(segment)) }

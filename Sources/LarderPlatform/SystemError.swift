@@ -38,6 +38,7 @@ extension SystemError {
     package static let missingFile = ENOENT
     package static let fileExists = EEXIST
     package static let readOnly = EROFS
+    package static let interrupted = EINTR
     package static let badDescriptor = EBADF
 }
 

@@ -56,7 +56,7 @@ package final class Server: @unchecked Sendable {
         }
         do throws(PersistenceError) {
             durable = try DurableStore(
-                directory: files, clock: clock, state: StoredState(store), buffer: buffer,
+                directory: files, clock: time, state: StoredState(store), buffer: buffer,
                 options: configuration.persistence)
         } catch {
             throw ServerError("\(configuration.dataDirectory): \(error)")

@@ -138,6 +138,16 @@ import Testing
         #expect(bench.increment([4], 1).outcome == .notAnInteger)
     }
 
+    @Test func `a counter that outgrows its memory answers with its deadline, not with what lies there now`() {
+        let bench = StoreBench()
+        let made = bench.increment([1], 1, .milliseconds(100_000))
+        for delta in [9, 90, 900, 90_000, 9_000_000, 900_000_000, 9_000_000_000_000, -9_000_000_000_000_000] as [Int64] {
+            let counted = bench.increment([1], delta)
+            #expect(counted.outcome == .updated)
+            #expect(counted.deadline == made.deadline)
+        }
+    }
+
     @Test func `a counter keeps its deadline, and a new one gets its own`() {
         let bench = StoreBench()
         let made = bench.increment([1], 1, .milliseconds(100))

@@ -228,6 +228,26 @@ import Testing
         #expect(next.matchesHistory(report))
     }
 
+    @Test func `a rotten snapshot stood for the older one when the next was taken`() throws {
+        let rig = try twoSnapshots()
+        let files = rig.files.copy()
+        let rotten = FileName.snapshotName(2)
+        files.flip(bit: 300, of: rotten)
+        let (next, _) = try Rig.start(files, history: rig.history)
+        let names = try files.list()
+        #expect(!names.contains(rotten) && names.contains { $0.hasPrefix("aside-") && $0.hasSuffix(rotten) }, "\(names)")
+        next.set("later", "v")
+        next.sync()
+        try next.store.snapshotNow()
+        let newest = try #require(files.list().filter { $0.hasPrefix("snap-") }.max())
+        #expect(newest > rotten)
+        files.flip(bit: 300, of: newest)
+        let (last, report) = try Rig.start(files.copy(), history: rig.history)
+        #expect(report.snapshot == 1)
+        #expect(report.reached == rig.history.last)
+        #expect(last.matchesHistory(report))
+    }
+
     @Test func `with both snapshots rotten the start is refused`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         for round in 0..<4 {
@@ -380,6 +400,18 @@ import Testing
             #expect(rig.buffer.ceiling.milliseconds - rig.clock.wall() >= 5_000)
         }
         #expect(rig.set("a", "1") != nil)
+    }
+
+    @Test func `a clock that was set back before an orderly restart stopped writes`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        rig.clock.advance(milliseconds: 3_600_000)
+        _ = rig.log.step()
+        try rig.store.close()
+        let wall = rig.clock.wall() - 365 * 86_400_000
+        let (next, _) = try Rig.start(rig.files.copy(), clock: ManualClock(wall: wall), history: rig.history)
+        #expect(next.set("a", "2") != nil)
     }
 
     @Test func `a clock that jumps ahead of the ceiling only delays writes`() throws {

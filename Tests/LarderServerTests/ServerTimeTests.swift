@@ -1,4 +1,4 @@
-import LarderServer
+import LarderPlatform
 import LarderSimulation
 import Testing
 

@@ -3,11 +3,10 @@
 // So a step of the wall clock neither expires keys nor revives them while the process lives. When the two have come apart, the time
 // served goes a hundredth faster or slower until they meet again; it never stands still, and never goes back.
 
-import LarderPlatform
 import Synchronization
 
 /// Unix milliseconds that only move forward.
-package final class ServerTime: Sendable {
+package final class ServerTime: Clock {
     private let clock: any Clock
 
     /// Since `elapsed` the time was `wall` and has gone at this pace. Read and written as a whole, by a sequence lock.
@@ -25,7 +24,7 @@ package final class ServerTime: Sendable {
     }
 
     private let version = Atomic<UInt64>(0)
-    private let wall: Atomic<Milliseconds>
+    private let wallWord: Atomic<Milliseconds>
     private let elapsedWord: Atomic<Int64>
     private let pace = Atomic<Int64>(0)
     /// Who changes the course, and when the clocks were last compared.
@@ -34,7 +33,7 @@ package final class ServerTime: Sendable {
     package init(clock: any Clock) {
         self.clock = clock
         let elapsed = clock.elapsed()
-        wall = Atomic(clock.wall())
+        wallWord = Atomic(clock.wall())
         elapsedWord = Atomic(elapsed)
         compared = Mutex(elapsed)
     }
@@ -43,16 +42,19 @@ package final class ServerTime: Sendable {
     package func now() -> Milliseconds { now(at: elapsed()) }
 
     /// The same at a reading of `elapsed()`.
-    func now(at elapsed: Int64) -> Milliseconds { course.time(at: elapsed) }
+    package func now(at elapsed: Int64) -> Milliseconds { course.time(at: elapsed) }
+
+    /// So that whoever is given this as the clock agrees with everyone about what time it is.
+    package func wall() -> Milliseconds { now() }
 
     /// Nanoseconds that never go back, for differences.
-    func elapsed() -> Int64 { clock.elapsed() }
+    package func elapsed() -> Int64 { clock.elapsed() }
 
     private var course: Course {
         while true {
             let before = version.load(ordering: .acquiring)
             let course = Course(
-                wall: wall.load(ordering: .relaxed), elapsed: elapsedWord.load(ordering: .relaxed),
+                wall: wallWord.load(ordering: .relaxed), elapsed: elapsedWord.load(ordering: .relaxed),
                 pace: pace.load(ordering: .relaxed))
             atomicMemoryFence(ordering: .acquiring)
             if before & 1 == 0, version.load(ordering: .relaxed) == before { return course }
@@ -63,7 +65,7 @@ package final class ServerTime: Sendable {
     private func set(_ course: Course) {
         version.add(1, ordering: .relaxed)
         atomicMemoryFence(ordering: .releasing)
-        wall.store(course.wall, ordering: .relaxed)
+        wallWord.store(course.wall, ordering: .relaxed)
         elapsedWord.store(course.elapsed, ordering: .relaxed)
         pace.store(course.pace, ordering: .relaxed)
         version.add(1, ordering: .releasing)
