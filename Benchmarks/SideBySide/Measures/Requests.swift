@@ -79,6 +79,7 @@ extension Measure {
         for server in servers { try bench.fill(server, bench.parameters.keys) }
         let single = try bench.costs(servers, .get, depth: 1)
         let deep = try bench.costs(servers, .get, depth: 16)
+        let deepest = try bench.costs(servers, .get, depth: 32)
         return Finding(
             rows: [
                 Row(
@@ -88,6 +89,7 @@ extension Measure {
             ],
             tables: [
                 single.table("GET of 100 bytes over HTTP, 1 in flight"), deep.table("GET of 100 bytes over HTTP, 16 pipelined"),
+                deepest.table("GET of 100 bytes over HTTP, 32 pipelined"),
             ])
     }
 }
