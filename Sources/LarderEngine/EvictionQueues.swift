@@ -134,7 +134,7 @@ struct EvictionQueues: ~Copyable {
 
     @inline(never) private mutating func make(_ slot: UInt16) {
         if Int(slot) >= capacity {
-            let longer = max(Int(slot) + 1, min(capacity * 2, NamespaceTable.countMax))
+            let longer = NamespaceTable.capacity(toHold: slot, growing: capacity)
             let copy = UnsafeMutablePointer<UnsafeMutablePointer<EvictionQueues>?>.allocate(capacity: longer)
             unsafe copy.initialize(repeating: nil, count: longer)
             if let queues = unsafe queues { unsafe copy.update(from: queues, count: capacity) }

@@ -19,6 +19,10 @@ import Synchronization
     /// How many there can be at a time, those that are being deleted included.
     package static let countMax = 4_096
 
+    /// How long a table by slots becomes that has `capacity` places and needs one for `slot`: twice as long, and no longer than
+    /// there are slots.
+    static func capacity(toHold slot: UInt16, growing capacity: Int) -> Int { max(Int(slot) + 1, min(capacity * 2, countMax)) }
+
     /// The one that always exists.
     package let `default`: Namespace
 

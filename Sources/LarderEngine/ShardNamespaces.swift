@@ -53,7 +53,7 @@ struct NamespaceShare {
     @inline(__always) subscript(_ slot: UInt16) -> NamespaceShare {
         get { Int(slot) < capacity ? unsafe shares[Int(slot)] : NamespaceShare() }
         set {
-            if Int(slot) >= capacity { grow(toHold: Int(slot)) }
+            if Int(slot) >= capacity { grow(toHold: slot) }
             unsafe shares[Int(slot)] = newValue
         }
     }
@@ -85,8 +85,8 @@ struct NamespaceShare {
         if Int(slot) < capacity { unsafe shares[Int(slot)].report() }
     }
 
-    @inline(never) private mutating func grow(toHold slot: Int) {
-        let longer = max(slot + 1, min(capacity * 2, NamespaceTable.countMax))
+    @inline(never) private mutating func grow(toHold slot: UInt16) {
+        let longer = NamespaceTable.capacity(toHold: slot, growing: capacity)
         let copy = UnsafeMutablePointer<NamespaceShare>.allocate(capacity: longer)
         unsafe copy.update(from: shares, count: capacity)
         unsafe (copy + capacity).initialize(repeating: NamespaceShare(), count: longer - capacity)

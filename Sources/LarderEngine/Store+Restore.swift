@@ -113,13 +113,9 @@ extension Store {
             let seen = flushes.load(ordering: .acquiring)
             guard swept != seen else { return }
             // At the beginning of time nothing is due: what has expired may still be prolonged by a later record.
-            sweepDropped()
+            releaseExpired(at: 0)
             swept = seen
         }
-    }
-
-    private func sweepDropped() {
-        while maintain(now: 0, budget: Self.sweepBudget).hasMore {}
     }
 
     private static var sweepBudget: Int { 1 << 20 }
@@ -129,7 +125,7 @@ extension Store {
     private func applyNamespace(_ record: borrowing LogRecord) {
         guard let state = NamespaceRecord(parsing: record.value) else { return noteNotApplied() }
         // Places of dropped namespaces are given anew when they have been swept, as they were in the life that is replayed.
-        if namespaces.find(number: record.namespace) == nil, namespaces.count == NamespaceTable.countMax { sweepDropped() }
+        if namespaces.find(number: record.namespace) == nil, namespaces.count == NamespaceTable.countMax { releaseExpired(at: 0) }
         namespaces.lock.lock()
         defer { namespaces.lock.unlock() }
         namespaces.noteNumbersGiven(state.numbersGiven)

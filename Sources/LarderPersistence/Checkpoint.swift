@@ -123,35 +123,35 @@ extension DurableStore {
     }
 
     private func writeBlocks(_ writer: inout SnapshotWriter, _ draft: String) throws(PersistenceError) {
-        var pace = SnapshotPace(
-            bytesPerSecond: options.snapshotBytesPerSecond, lagMax: options.snapshotLagMax, now: clock.elapsed())
         // Without a bound for the log there is none for the snapshot.
         let urgentAt = options.snapshotLogBytes > 0 ? log.bytesWritten + 2 * options.snapshotLogBytes : .max
+        var pace = SnapshotPace(
+            bytesPerSecond: options.snapshotBytesPerSecond, lagMax: options.snapshotLagMax, urgentAt: urgentAt,
+            now: clock.elapsed())
         var raw = ByteBuffer()
         let namespaces = state.appendNamespaces(to: &raw)
-        try write(&raw, namespaces, .namespaces, &writer, &pace, urgentAt: urgentAt, draft)
+        try write(&raw, namespaces, .namespaces, &writer, &pace, draft)
         let walk = state.beginWalk()
         var count = 0
         while let entries = walk.next(entriesMax: Self.walkEntriesMax, bytesMax: Self.walkBytesMax, into: &raw) {
             count += entries
             if raw.count >= SnapshotBlockHeader.fullBytes {
-                try write(&raw, count, .entries, &writer, &pace, urgentAt: urgentAt, draft)
+                try write(&raw, count, .entries, &writer, &pace, draft)
                 count = 0
             }
         }
-        if count > 0 { try write(&raw, count, .entries, &writer, &pace, urgentAt: urgentAt, draft) }
+        if count > 0 { try write(&raw, count, .entries, &writer, &pace, draft) }
     }
 
     private func write(
         _ raw: inout ByteBuffer, _ count: Int, _ content: SnapshotBlockHeader.Content, _ writer: inout SnapshotWriter,
-        _ pace: inout SnapshotPace, urgentAt: Int, _ draft: String
+        _ pace: inout SnapshotPace, _ draft: String
     ) throws(PersistenceError) {
         let written = try naming(draft) { () throws(SystemError) in
             try writer.write(block: raw.bytes, entryCount: count, content: content)
         }
         raw.removeAll()
-        pace.wrote(written, now: clock.elapsed())
-        pace.isUrgent = log.bytesWritten >= urgentAt
+        pace.wrote(written, logged: log.bytesWritten, now: clock.elapsed())
         raiseCeiling()
         try keep(&pace)
     }

@@ -17,8 +17,9 @@ struct SnapshotPace: Sendable {
     private var latest: Int64
     /// Since when the bytes of now wait for the server alone.
     private var slowSince: Int64?
-    /// The log has grown so much meanwhile that the snapshot waits for nobody.
-    var isUrgent = false
+    /// When so many bytes have been logged the snapshot waits for nobody any more.
+    private let urgentAt: Int
+    private var isUrgent = false
 
     /// How much slower a snapshot of a slow server is.
     static let slowdown: Int64 = 10
@@ -28,16 +29,21 @@ struct SnapshotPace: Sendable {
 
     /// - Parameter bytesPerSecond: 0 means without any limit.
     /// - Parameter lagMax: The server is slow when its lag is above this; nanoseconds.
-    init(bytesPerSecond: Int, lagMax: Int64, now: Int64) {
+    /// - Parameter urgentAt: From so many logged bytes on the server's lag does not count.
+    init(bytesPerSecond: Int, lagMax: Int64, urgentAt: Int, now: Int64) {
         bucket = TokenBucket(bytesPerSecond: bytesPerSecond, now: now)
         self.bytesPerSecond = bytesPerSecond
         self.lagMax = lagMax
+        self.urgentAt = urgentAt
         next = now
         latest = now
     }
 
     /// So many bytes were written.
-    mutating func wrote(_ bytes: Int, now: Int64) {
+    ///
+    /// - Parameter logged: Bytes of the log by now.
+    mutating func wrote(_ bytes: Int, logged: Int, now: Int64) {
+        isUrgent = logged >= urgentAt
         next = now + bucket.take(bytes, now: now)
         guard bytesPerSecond > 0 else { return }
         let atFullRate = Double(bytes) / Double(bytesPerSecond) * Double(Self.nanosecondsPerSecond)

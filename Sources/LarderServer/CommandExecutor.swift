@@ -126,8 +126,6 @@ package struct CommandExecutor: Sendable {
         _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn,
         _ metrics: WorkerMetrics
     ) {
-        // A page that is being made has been counted.
-        if session.listing == nil { metrics.count(command.operation) }
         let dialect = session.dialect
         if let failure = accessRefusal(command, input, dialect, isLoggedIn: session.namespace != nil) {
             session.mustClose = dialect == .binary

@@ -132,6 +132,8 @@ package struct Session: ~Copyable, Sendable {
                 }
                 server.executor.execute(
                     batch.commands[index], batch.prepared[index], input, &self, &output, &batch.scratch, turn, metrics)
+                // Once, however many turns it takes.
+                if !needsAnotherTurn { metrics.count(batch.commands[index].operation) }
                 if mustClose { break }
                 if needsAnotherTurn {
                     needsAnotherTurn = false

@@ -101,6 +101,7 @@ final class ScriptedServer: @unchecked Sendable {
         guard case .stallsOnce(let nanoseconds) = fault, stallUntil == nil, request[0] != Array("PING".utf8) else { return }
         let until = SystemClock().elapsed() + nanoseconds
         stallUntil = until
+        // The stall itself: what is tested measures by the machine's own clock.
         while SystemClock().elapsed() < until { LarderPlatform.Thread.sleep(milliseconds: 5) }
     }
 

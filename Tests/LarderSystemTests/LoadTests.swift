@@ -11,6 +11,12 @@ import Testing
         try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
     }
 
+    /// Waits until a generator has written some thousands of acknowledgements, or `goesOn` says that it never will. What another
+    /// process has written is found out by looking.
+    private static func waitForAcknowledgements(in file: String, while goesOn: () -> Bool) {
+        while (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int) ?? 0 < 200_000, goesOn() { usleep(2_000) }
+    }
+
     @Test(arguments: ["binary", "http"])
     func `every read is right`(dialect: String) throws {
         let server = ServerProcess(arguments: ["--durability", "off"])
@@ -47,7 +53,7 @@ import Testing
             done.signal()
         }.start()
         // As soon as something is promised, the server goes away in the middle of it.
-        while (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int) ?? 0 < 200_000, result.status == nil { usleep(2_000) }
+        Self.waitForAcknowledgements(in: file) { result.status == nil }
         server.kill()
         done.wait()
         #expect(result.status == 0, "\(result.text)")
@@ -107,7 +113,7 @@ import Testing
         let output = Pipe()
         process.standardOutput = output
         try process.run()
-        while (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int) ?? 0 < 200_000, process.isRunning { usleep(2_000) }
+        Self.waitForAcknowledgements(in: file) { process.isRunning }
         kill(process.processIdentifier, SIGINT)
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()

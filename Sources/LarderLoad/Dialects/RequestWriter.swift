@@ -56,37 +56,33 @@ package struct RequestWriter: ~Copyable {
     package borrowing func get(_ key: borrowing ByteBuffer, id: UInt32, into output: inout ByteBuffer) {
         switch dialect {
         case .binary: BinaryRequest.get(key.bytes, id: id, into: &output)
-        case .resp:
-            output.append("*2\r\n$3\r\nGET\r\n$")
-            Self.bulk(key.bytes, &output)
-        case .memcached:
-            output.append("get ")
-            output.append(key.bytes)
-            output.append("\r\n")
-        case .http:
-            output.append("GET")
-            target(key, &output)
-            output.append(" HTTP/1.1\r\n")
-            output.append(httpFields.rawSpan)
-            output.append("\r\n")
+        case .resp: command("*2\r\n$3\r\nGET\r\n$", key, &output)
+        case .memcached: command("get ", key, &output)
+        case .http: command("GET", key, &output)
         }
     }
 
     package borrowing func delete(_ key: borrowing ByteBuffer, id: UInt32, into output: inout ByteBuffer) {
         switch dialect {
         case .binary: BinaryRequest.delete(key.bytes, id: id, into: &output)
-        case .resp:
-            output.append("*2\r\n$3\r\nDEL\r\n$")
-            Self.bulk(key.bytes, &output)
-        case .memcached:
-            output.append("delete ")
-            output.append(key.bytes)
-            output.append("\r\n")
+        case .resp: command("*2\r\n$3\r\nDEL\r\n$", key, &output)
+        case .memcached: command("delete ", key, &output)
+        case .http: command("DELETE", key, &output)
+        }
+    }
+
+    /// A request of a dialect in text that consists of a word, as the dialect spells it, and a key.
+    private borrowing func command(_ word: StaticString, _ key: borrowing ByteBuffer, _ output: inout ByteBuffer) {
+        output.append(word)
+        switch dialect {
+        case .resp: Self.bulk(key.bytes, &output)
         case .http:
-            output.append("DELETE")
             target(key, &output)
             output.append(" HTTP/1.1\r\n")
             output.append(httpFields.rawSpan)
+            output.append("\r\n")
+        case .binary, .memcached:
+            output.append(key.bytes)
             output.append("\r\n")
         }
     }
