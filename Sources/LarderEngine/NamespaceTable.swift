@@ -31,7 +31,7 @@ import Synchronization
     private let evicting = Atomic<Bool>(false)
     private let index: Atomic<UInt>
     private var state = Guarded()
-    /// The handles by slot, or zero. As immortal as the descriptors, for the sake of who looks something up meanwhile.
+    /// The handles by slot, or zero. They live as long as the table, and so as anyone who looks something up.
     private let slots: UnsafeMutablePointer<Atomic<UInt>>
 
     /// What only a holder of `lock` touches.
@@ -61,6 +61,8 @@ import Synchronization
         note(settings)
         NamespaceIndex(bits: index.load(ordering: .relaxed)).insert(`default`)
     }
+
+    deinit { unsafe slots.deallocate() }
 
     /// The id of the namespace `default`: the same on every server, "larder" in ASCII with the marks of a version-4 UUID.
     package static let defaultID = NamespaceID(high: 0x6C61_7264_6572_4000, low: 0x8000_0000_0000_0000)

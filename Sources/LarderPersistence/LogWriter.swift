@@ -55,12 +55,16 @@ struct LogWriter: ~Copyable {
     ///
     /// - Returns: Whether there is a batch to write.
     mutating func stage(from buffer: LogBuffer, wall: Milliseconds) -> Bool {
+        precondition(batch != nil || frame == nil, "staging behind a frame that is not written")
         if batch == nil { batch = buffer.take(into: &payload, at: wall) }
         return batch != nil
     }
 
     /// Whether the frame that is being written is to be synced within the interval.
     var owesSync: Bool { batch?.owesSync ?? true }
+
+    /// Whether a frame has been begun and is not written as a whole.
+    var isWriting: Bool { frame != nil }
 
     /// Whether anything is to be written before a new frame can begin.
     var isBusy: Bool { frame != nil || batch != nil }

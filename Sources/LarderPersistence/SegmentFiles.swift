@@ -32,17 +32,19 @@ struct SegmentFiles {
         spare = (file, number)
     }
 
-    /// Makes the segment of `header`, which is on the medium with its name when this returns.
-    ///
-    /// - Parameter frames: Bytes that follow the header.
-    mutating func create(_ header: SegmentHeader) throws(SystemError) -> any File {
+    /// Puts `header` into the file that will be its segment. Not yet a segment, so it can be done again when there is no room.
+    mutating func prepare(_ header: SegmentHeader) throws(SystemError) {
         try prepare(header.number)
-        guard let spare else { preconditionFailure("prepared above") }
         var bytes = ByteBuffer()
         header.append(to: &bytes)
-        try spare.file.writeAll(bytes.bytes, at: 0)
+        try spare?.file.writeAll(bytes.bytes, at: 0)
+    }
+
+    /// Makes the file with the header the segment `number`, which is on the medium with its name when this returns.
+    mutating func publish(_ number: UInt32) throws(SystemError) -> any File {
+        guard let spare, spare.number == number else { preconditionFailure("publishing what is not prepared") }
         try spare.file.sync()
-        try files.rename(FileName.spareName(header.number), to: FileName.segmentName(header.number))
+        try files.rename(FileName.spareName(number), to: FileName.segmentName(number))
         try files.syncDirectory()
         self.spare = nil
         return spare.file

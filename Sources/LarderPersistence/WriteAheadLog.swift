@@ -113,7 +113,8 @@ package final class WriteAheadLog: LogBackend {
     private static func begin(
         _ header: SegmentHeader, _ floor: LSN, with segments: inout SegmentFiles
     ) throws(SystemError) -> LogWriter {
-        var writer = LogWriter(file: try segments.create(header), header: header)
+        try segments.prepare(header)
+        var writer = LogWriter(file: try segments.publish(header.number), header: header)
         writer.beginEmptyFrame(.epochStart, at: floor, durable: header.previousLSN, wall: header.wall)
         _ = try writer.push()
         try writer.file.sync()
@@ -154,7 +155,8 @@ package final class WriteAheadLog: LogBackend {
 
     /// Writes one batch, if there is one and the segment has room for it.
     private func write(_ state: inout Writing) -> Bool {
-        guard state.writer.stage(from: buffer, wall: clock.wall()) else { return false }
+        // Asked under the lock: whoever had it may have left a frame for which there was no room.
+        guard self.state == .ok, state.writer.stage(from: buffer, wall: clock.wall()) else { return false }
         if state.writer.needsSegment(limit: options.segmentBytes) {
             // Only the log's thread changes segments, and nothing else tells it: the batch has left the buffer.
             parker.wake()
@@ -242,14 +244,15 @@ package final class WriteAheadLog: LogBackend {
 
     /// Writes everything that is staged, through changes of segment.
     private func writeAll(_ state: inout Writing, _ syncing: inout Syncing) {
-        // A full disk: the same bytes again first.
-        if state.writer.isBusy, push(&state) { endFull() }
+        // A full disk: the same bytes again first. Nothing may be staged behind a frame that is not written yet.
+        if state.writer.isWriting, !push(&state) { return }
         while self.state != .failed, state.writer.stage(from: buffer, wall: clock.wall()) {
             if state.writer.needsSegment(limit: options.segmentBytes), !changeSegment(&state, &syncing) { return }
             state.writer.beginFrame(durable: durableLSN)
             guard push(&state) else { return }
-            endFull()
         }
+        // Nothing waits for room, whoever it was that found none.
+        endFull()
     }
 
     /// After idleness: a frame that carries the watermark, or the time.
@@ -338,13 +341,13 @@ package final class WriteAheadLog: LogBackend {
             ceiling: buffer.ceiling, wall: clock.wall())
         let name = FileName.segmentName(header.number)
         do {
-            try syncing.segments.prepare(header.number)
+            try syncing.segments.prepare(header)
         } catch {
             fail(error, file: name, canBeFull: true)
             return false
         }
         do {
-            state.writer.change(to: try syncing.segments.create(header), header)
+            state.writer.change(to: try syncing.segments.publish(header.number), header)
             try old.close()
         } catch {
             fail(error, file: name, canBeFull: false)

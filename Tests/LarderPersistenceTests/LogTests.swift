@@ -258,8 +258,16 @@ import Testing
     }
 
     @Test func `a disk that is full when a segment ends refuses writes until there is room`() throws {
+        try expectRoomIsWaitedFor { $0.call == .allocate }
+    }
+
+    @Test func `a disk without room for the header of the next segment failed the log`() throws {
+        try expectRoomIsWaitedFor { $0.call == .write && $0.name.hasPrefix("spare-") }
+    }
+
+    private func expectRoomIsWaitedFor(_ isFull: @escaping @Sendable (MemoryFileSystem.Occurrence) -> Bool) throws {
         let (rig, _) = try Rig.start(MemoryFileSystem(), options: Rig.options(segmentBytes: 8_192))
-        rig.files.setFault { $0.call == .allocate ? .error(SystemError.noSpace) : nil }
+        rig.files.setFault { isFull($0) ? .error(SystemError.noSpace) : nil }
         var refused = false
         for index in 0..<20 where !refused {
             refused = rig.set("key\(index)", String(repeating: "v", count: 500)) == nil
@@ -273,6 +281,40 @@ import Testing
         let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
         #expect(report.reached == rig.history.last)
         #expect(next.matchesHistory(report))
+    }
+
+    @Test func `a record staged behind an empty frame for which there was no room was lost`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        rig.clock.advance(milliseconds: 60)
+        rig.files.setFault { [weak rig] occurrence in
+            guard occurrence.call == .write else { return nil }
+            if rig?.log.state == .ok { rig?.set("b", "2") }
+            return .error(SystemError.noSpace)
+        }
+        // The seal finds the disk full, and so does the attempt after it.
+        for _ in 0..<2 { _ = rig.log.step() }
+        #expect(rig.log.state == .full)
+        rig.files.setFault(nil)
+        rig.sync()
+        #expect(rig.log.state == .ok)
+        #expect(rig.log.durableLSN == rig.history.last)
+        let (next, report) = try Rig.start(rig.files.copy(), history: rig.history)
+        #expect(report.reached == rig.history.last)
+        #expect(next.matchesHistory(report))
+    }
+
+    @Test func `a snapshot that found no room for its segment left the log full for good`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        rig.files.setFault { $0.name.hasPrefix("spare-") ? .error(SystemError.noSpace) : nil }
+        #expect(throws: PersistenceError.self) { try rig.store.snapshotNow() }
+        rig.files.setFault(nil)
+        _ = rig.log.step()
+        #expect(rig.log.state == .ok)
+        #expect(rig.set("b", "2") != nil)
     }
 
     @Test func `after a sync that failed nothing more is acknowledged, though later syncs say they succeeded`() throws {
