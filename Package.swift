@@ -47,9 +47,12 @@ let package = Package(
             name: "LarderServer",
             dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderWire", "LarderPersistence"],
             swiftSettings: settings),
+        // A disk, a clock and a server's storage under a seed. Ships in nothing; built like a test.
         .target(
             name: "LarderSimulation", dependencies: ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderPersistence"],
-            swiftSettings: settings),
+            swiftSettings: testSettings),
+        .executableTarget(
+            name: "larder-simulate", dependencies: ["LarderSimulation", "LarderPlatform"], swiftSettings: testSettings),
 
         // The load generator: requests in every dialect, latencies, and the test of recovery.
         .target(

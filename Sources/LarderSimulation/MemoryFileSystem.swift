@@ -1,7 +1,7 @@
 // A directory in memory whose power can be cut and whose calls can fail, by count and by kind.
 //
 // Behaves like a Linux file system as far as the `FileSystem` protocol shows it; what a power cut may leave is decided in
-// `SimulatedDisk`.
+// `CrashStates`.
 
 import LarderBytes
 import LarderPlatform
@@ -13,8 +13,16 @@ package final class MemoryFileSystem: FileSystem {
     private let state: Mutex<State>
 
     /// A call of the file system, as far as faults tell them apart.
-    package enum Call: Sendable, Equatable {
-        case open, write, sync, allocate, truncate, rename, link, remove, syncDirectory
+    package enum Call: String, Sendable, Equatable, CaseIterable {
+        case open, read, write, sync, allocate, truncate, close, rename, link, remove, list, syncDirectory
+
+        /// Whether the call changes what a power cut would leave.
+        var isChange: Bool {
+            switch self {
+            case .read, .close, .list: false
+            default: true
+            }
+        }
     }
 
     /// What a call does instead of what it should.
@@ -33,37 +41,41 @@ package final class MemoryFileSystem: FileSystem {
         package let name: String
         /// How many changing calls of any kind came before this one.
         package let index: Int
-        /// How many of this kind came before.
-        package let indexOfKind: Int
     }
 
     fileprivate struct State {
-        var disk = SimulatedDisk()
+        var disk: SimulatedDisk
         var owner: String?
         var isReadOnly = false
         var callCount = 0
-        var callCounts: [Call: Int] = [:]
         var fault: (@Sendable (Occurrence) -> Fault?)?
+        var witness: (@Sendable (Occurrence) -> Void)?
     }
 
     package convenience init() {
         self.init(SimulatedDisk())
     }
 
-    private init(_ disk: SimulatedDisk) {
+    /// A directory on `disk`, used by nobody yet.
+    package init(_ disk: SimulatedDisk) {
         state = Mutex(State(disk: disk))
     }
 
     // MARK: What a test does
 
-    /// Decides for each changing call whether it fails. Reading, listing and closing are not asked.
+    /// Decides for each call whether it fails. Asking for a size is no call that could.
     package func setFault(_ fault: (@Sendable (Occurrence) -> Fault?)?) {
         state.withLock { $0.fault = fault }
     }
 
-    /// Lets nothing happen any more after `count` changing calls: the power is about to go.
+    /// Is called after each changing call that succeeded, before the caller goes on: what happens in the meantime.
+    package func setWitness(_ witness: (@Sendable (Occurrence) -> Void)?) {
+        state.withLock { $0.witness = witness }
+    }
+
+    /// Lets no change happen any more after `count` changing calls: the power is about to go.
     package func stop(after count: Int) {
-        setFault { $0.index >= count ? .error(SystemError.inputOutput) : nil }
+        setFault { $0.index >= count && $0.call.isChange ? .error(SystemError.inputOutput) : nil }
     }
 
     /// How many changing calls there were.
@@ -73,19 +85,23 @@ package final class MemoryFileSystem: FileSystem {
         state.withLock { $0.isReadOnly = isReadOnly }
     }
 
+    /// What the disk and the cache hold now.
+    package var disk: SimulatedDisk { state.withLock { $0.disk } }
+
     /// A directory in one of the states that a power cut now may leave; the same for the same seed.
     package func afterPowerCut(seed: UInt64) -> MemoryFileSystem {
-        MemoryFileSystem(state.withLock { $0.disk.afterPowerCut(seed: seed) })
+        let disk = disk
+        return MemoryFileSystem(disk.afterPowerCut(disk.randomCrashState(seed: seed)))
     }
+
+    /// The directory as the next process finds it when this one was killed: with the cache, without its locks and faults.
+    package func afterKill() -> MemoryFileSystem { MemoryFileSystem(disk) }
 
     /// A directory in which everything that was written is on the medium.
     package func copy() -> MemoryFileSystem {
-        var disk = state.withLock { $0.disk }
-        disk.syncNames()
-        for file in disk.files.keys {
-            disk.files[file]?.sync()
-            disk.files[file]?.dropCache()
-        }
+        var disk = disk
+        disk.syncAll()
+        for file in disk.files.keys { disk.files[file]?.dropCache() }
         return MemoryFileSystem(disk)
     }
 
@@ -113,8 +129,8 @@ package final class MemoryFileSystem: FileSystem {
     // MARK: FileSystem
 
     package func open(_ name: String, _ access: FileAccess) throws(SystemError) -> any File {
-        let changes = access == .create || access == .replace
-        let file = try change(changes ? .open : nil, name) { (state, _) throws(SystemError) in
+        let file = try perform(.open, name, isChange: access == .create || access == .replace) {
+            (state, _) throws(SystemError) in
             let existing = state.disk.names[name]
             switch access {
             case .read, .update:
@@ -126,7 +142,7 @@ package final class MemoryFileSystem: FileSystem {
                 return state.disk.create(name)
             case .replace:
                 guard let existing else { return state.disk.create(name) }
-                state.disk.files[existing]?.resize(0)
+                state.disk.change(existing, .resize(0))
                 return existing
             }
         }
@@ -134,7 +150,7 @@ package final class MemoryFileSystem: FileSystem {
     }
 
     package func rename(_ name: String, to target: String) throws(SystemError) {
-        try change(.rename, name) { (state, _) throws(SystemError) in
+        try perform(.rename, name) { (state, _) throws(SystemError) in
             let file = try Self.find(name, state)
             // Two names of one file: POSIX does nothing then.
             if state.disk.names[target] != file { state.disk.change([(target, file), (name, nil)]) }
@@ -142,7 +158,7 @@ package final class MemoryFileSystem: FileSystem {
     }
 
     package func link(_ name: String, as second: String) throws(SystemError) {
-        try change(.link, name) { (state, _) throws(SystemError) in
+        try perform(.link, name) { (state, _) throws(SystemError) in
             let file = try Self.find(name, state)
             guard state.disk.names[second] == nil else { throw SystemError(number: SystemError.fileExists, call: "link") }
             state.disk.change([(second, file)])
@@ -150,18 +166,18 @@ package final class MemoryFileSystem: FileSystem {
     }
 
     package func remove(_ name: String) throws(SystemError) {
-        try change(.remove, name) { (state, _) throws(SystemError) in
+        try perform(.remove, name) { (state, _) throws(SystemError) in
             _ = try Self.find(name, state)
             state.disk.change([(name, nil)])
         }
     }
 
     package func list() throws(SystemError) -> [String] {
-        state.withLock { $0.disk.names.keys.sorted() }
+        try perform(.list, path, isChange: false) { (state, _) throws(SystemError) in state.disk.names.keys.sorted() }
     }
 
     package func syncDirectory() throws(SystemError) {
-        try change(.syncDirectory, path) { (state, _) throws(SystemError) in state.disk.syncNames() }
+        try perform(.syncDirectory, path) { (state, _) throws(SystemError) in state.disk.syncNames() }
     }
 
     package func lock(_ name: String, owner: String, writable: Bool) throws(LockError) -> (any DirectoryLock)? {
@@ -185,23 +201,25 @@ package final class MemoryFileSystem: FileSystem {
         return file
     }
 
-    /// Counts a changing call, asks for its fault, and carries it out.
+    /// Counts a call, asks for its fault, carries it out, and lets the witness see it.
     ///
-    /// - Parameter call: nil for one that changes nothing.
-    fileprivate func change<Result>(
-        _ call: Call?, _ name: String, _ body: (inout State, Fault?) throws(SystemError) -> Result
+    /// - Parameter file: The open file that is used; what it is called now counts, not how it was opened.
+    fileprivate func perform<Result>(
+        _ call: Call, _ name: String, file: Int? = nil, isChange: Bool = true,
+        _ body: (inout State, Fault?) throws(SystemError) -> Result
     ) throws(SystemError) -> Result {
-        try withState { (state) throws(SystemError) in
-            guard let call else { return try body(&state, nil) }
-            if state.isReadOnly { throw SystemError(number: SystemError.readOnly, call: "simulated") }
-            let occurrence = Occurrence(
-                call: call, name: name, index: state.callCount, indexOfKind: state.callCounts[call, default: 0])
-            state.callCount += 1
-            state.callCounts[call, default: 0] += 1
+        var occurrence = Occurrence(call: call, name: name, index: 0)
+        let result = try withState { (state) throws(SystemError) in
+            if isChange, state.isReadOnly { throw SystemError(number: SystemError.readOnly, call: "simulated") }
+            let current = file.flatMap { file in state.disk.names.first { $0.value == file }?.key }
+            occurrence = Occurrence(call: call, name: current ?? name, index: state.callCount)
+            if isChange { state.callCount += 1 }
             let fault = state.fault?(occurrence)
             if case .error(let number) = fault { throw SystemError(number: number, call: "simulated") }
             return try body(&state, fault)
         }
+        if isChange { state.withLock { $0.witness }?(occurrence) }
+        return result
     }
 
     private func withState<Result>(
@@ -218,6 +236,9 @@ package final class MemoryFileSystem: FileSystem {
         guard let outcome else { preconditionFailure("the lock runs its body") }
         return try outcome.get()
     }
+
+    /// Looks at the disk without a call that could fail.
+    fileprivate func look<Result>(_ body: (inout SimulatedDisk) -> Result) -> Result { state.withLock { body(&$0.disk) } }
 }
 
 private final class MemoryLock: DirectoryLock {
@@ -239,27 +260,27 @@ private final class MemoryFile: File {
     }
 
     func read(at offset: Int64, count: Int, into buffer: inout ByteBuffer) throws(SystemError) -> Int {
-        let bytes = try system.change(nil, name) { (state, _) throws(SystemError) in
-            let content = state.disk.files[file]?.cached ?? []
-            let start = min(Int(offset), content.count)
-            return Array(content[start..<min(start + count, content.count)])
+        let content = try system.perform(.read, name, file: file, isChange: false) { (state, _) throws(SystemError) in
+            state.disk.files[file]?.cached ?? []
         }
-        unsafe buffer.append(bytes.span.bytes)
-        return bytes.count
+        let start = min(Int(offset), content.count)
+        let end = min(start + count, content.count)
+        buffer.append(content.span.bytes.extracting(start..<end))
+        return end - start
     }
 
     func write(_ head: RawSpan, _ body: RawSpan, at offset: Int64) throws(SystemError) -> Int {
         let bytes = Array(head) + Array(body)
-        return try system.change(.write, name) { (state, fault) throws(SystemError) in
+        return try system.perform(.write, name, file: file) { (state, fault) throws(SystemError) in
             var count = bytes.count
             if case .short(let limit) = fault { count = min(count, limit) }
-            state.disk.files[file]?.write(Array(bytes[..<count]), at: Int(offset))
+            state.disk.change(file, .write(offset: Int(offset), bytes: Array(bytes[..<count])))
             return count
         }
     }
 
     func sync() throws(SystemError) {
-        try system.change(.sync, name) { (state, fault) throws(SystemError) in
+        try system.perform(.sync, name, file: file) { (state, fault) throws(SystemError) in
             if case .lie(let number) = fault {
                 state.disk.files[file]?.failSync()
                 throw SystemError(number: number, call: "fdatasync")
@@ -269,20 +290,22 @@ private final class MemoryFile: File {
     }
 
     func allocate(_ bytes: Int64) throws(SystemError) {
-        try system.change(.allocate, name) { (state, _) throws(SystemError) in state.disk.files[file]?.resize(Int(bytes)) }
+        try system.perform(.allocate, name, file: file) { (state, _) throws(SystemError) in
+            state.disk.change(file, .resize(Int(bytes)))
+        }
     }
 
     func truncate(to bytes: Int64) throws(SystemError) {
-        try system.change(.truncate, name) { (state, _) throws(SystemError) in state.disk.files[file]?.resize(Int(bytes)) }
+        try system.perform(.truncate, name, file: file) { (state, _) throws(SystemError) in
+            state.disk.change(file, .resize(Int(bytes)))
+        }
     }
 
-    func size() throws(SystemError) -> Int64 {
-        try system.change(nil, name) { (state, _) throws(SystemError) in Int64(state.disk.files[file]?.cached.count ?? 0) }
-    }
+    func size() throws(SystemError) -> Int64 { system.look { Int64($0.files[file]?.cached.count ?? 0) } }
 
-    func dropCache() {
-        try? system.change(nil, name) { (state, _) throws(SystemError) in state.disk.files[file]?.dropCache() }
-    }
+    func dropCache() { system.look { $0.files[file]?.dropCache() } }
 
-    func close() throws(SystemError) {}
+    func close() throws(SystemError) {
+        try system.perform(.close, name, file: file, isChange: false) { (_, _) throws(SystemError) in }
+    }
 }

@@ -1,12 +1,14 @@
 // What a disk and the kernel's cache before it hold: for each file the bytes on the medium and the writes that are not there
 // yet, for the directory the same of its names.
 //
-// Plain values without locks; `MemoryFileSystem` puts the file system's calls on top. The fault model: a sector of 512
-// bytes is written whole or not at all; between two syncs any of the unsynced sectors may reach the medium, in any order;
-// names likewise, one change at a time.
+// Plain values without locks; `MemoryFileSystem` puts the file system's calls on top, `CrashStates` says what a power cut may
+// leave. The fault model: a sector of 512 bytes is written whole or not at all; between two syncs any of the unsynced
+// sectors may reach the medium, in any order; names likewise, one change at a time.
+
+import LarderBytes
 
 /// A file's bytes in the two places where they are.
-struct SimulatedFile {
+package struct SimulatedFile: Sendable {
     /// What a power cut leaves for certain.
     var durable: [UInt8] = []
     /// What reads show.
@@ -14,77 +16,45 @@ struct SimulatedFile {
     /// What was changed since the last sync, in order.
     var unsynced: [Change] = []
 
-    enum Change {
+    struct Change: Sendable {
+        /// Counts all changes of a disk, so that those of several files can be put in order.
+        var order: Int
+        var effect: Effect
+    }
+
+    enum Effect: Sendable {
         case write(offset: Int, bytes: [UInt8])
         case resize(Int)
     }
 
     static let sectorBytes = 512
 
-    mutating func write(_ bytes: [UInt8], at offset: Int) {
-        Self.apply(.write(offset: offset, bytes: bytes), to: &cached)
-        unsynced.append(.write(offset: offset, bytes: bytes))
-    }
-
-    mutating func resize(_ count: Int) {
-        Self.apply(.resize(count), to: &cached)
-        unsynced.append(.resize(count))
+    mutating func change(_ effect: Effect, order: Int) {
+        Self.apply(effect, to: &cached)
+        unsynced.append(Change(order: order, effect: effect))
     }
 
     mutating func sync() {
-        for change in unsynced { Self.apply(change, to: &durable) }
+        for change in unsynced { Self.apply(change.effect, to: &durable) }
         unsynced = []
     }
 
     /// The sync fails, and the kernel forgets that anything was to be written, though its cache still shows it.
     mutating func failSync() {
-        for case .resize(let count) in unsynced { Self.apply(.resize(count), to: &durable) }
+        for change in unsynced {
+            if case .resize = change.effect { Self.apply(change.effect, to: &durable) }
+        }
         unsynced = []
     }
 
     /// Clean pages leave the cache; what is unsynced stays.
     mutating func dropCache() {
         cached = durable
-        for change in unsynced { Self.apply(change, to: &cached) }
+        for change in unsynced { Self.apply(change.effect, to: &cached) }
     }
 
-    /// Some of what was unsynced reached the medium.
-    mutating func cutPower(_ random: inout SeededGenerator) {
-        switch Int.random(in: 0..<5, using: &random) {
-        case 0: break
-        case 1: sync()
-        case 2:
-            for change in unsynced.prefix(Int.random(in: 0...unsynced.count, using: &random)) {
-                Self.apply(change, to: &durable)
-            }
-        case 3:
-            let dropped = Int.random(in: 0...unsynced.count, using: &random)
-            for (index, change) in unsynced.enumerated() where index != dropped { Self.apply(change, to: &durable) }
-        default:
-            for change in unsynced { applySectors(of: change, &random) }
-        }
-        unsynced = []
-        cached = durable
-    }
-
-    private mutating func applySectors(of change: Change, _ random: inout SeededGenerator) {
-        guard case .write(let offset, let bytes) = change else {
-            if Bool.random(using: &random) { Self.apply(change, to: &durable) }
-            return
-        }
-        var position = 0
-        while position < bytes.count {
-            let room = Self.sectorBytes - (offset + position) % Self.sectorBytes
-            let end = min(position + room, bytes.count)
-            if Bool.random(using: &random) {
-                Self.apply(.write(offset: offset + position, bytes: Array(bytes[position..<end])), to: &durable)
-            }
-            position = end
-        }
-    }
-
-    private static func apply(_ change: Change, to content: inout [UInt8]) {
-        switch change {
+    static func apply(_ effect: Effect, to content: inout [UInt8]) {
+        switch effect {
         case .resize(let count):
             if count < content.count {
                 content.removeLast(content.count - count)
@@ -100,11 +70,12 @@ struct SimulatedFile {
 }
 
 /// Files by number, and names for them.
-struct SimulatedDisk {
+package struct SimulatedDisk: Sendable {
     var files: [Int: SimulatedFile] = [:]
     var names: [String: Int] = [:]
-    private var durableNames: [String: Int] = [:]
-    private var unsyncedNames: [[(name: String, file: Int?)]] = []
+    var durableNames: [String: Int] = [:]
+    var unsyncedNames: [[(name: String, file: Int?)]] = []
+    private var changeCount = 0
     private var nextFile = 0
 
     mutating func create(_ name: String) -> Int {
@@ -112,6 +83,11 @@ struct SimulatedDisk {
         files[nextFile] = SimulatedFile()
         change([(name, nextFile)])
         return nextFile
+    }
+
+    mutating func change(_ file: Int, _ effect: SimulatedFile.Effect) {
+        changeCount += 1
+        files[file]?.change(effect, order: changeCount)
     }
 
     /// Changes names as one step, which a power cut leaves whole or undone.
@@ -125,18 +101,47 @@ struct SimulatedDisk {
         unsyncedNames = []
     }
 
-    /// One of the states that a power cut may leave.
-    func afterPowerCut(seed: UInt64) -> SimulatedDisk {
-        var random = SeededGenerator(seed: seed)
-        var disk = self
-        let kept = Int.random(in: 0...unsyncedNames.count, using: &random)
-        let isPrefix = Bool.random(using: &random)
-        for (index, step) in unsyncedNames.enumerated() where isPrefix ? index < kept : Bool.random(using: &random) {
-            for (name, file) in step { disk.durableNames[name] = file }
+    /// Everything that was written is on the medium.
+    mutating func syncAll() {
+        syncNames()
+        for file in files.keys { files[file]?.sync() }
+    }
+
+    /// The names and bytes on the medium in one word; equal for equal content.
+    package var fingerprint: UInt64 {
+        var sum: UInt64 = 0
+        for (name, file) in durableNames {
+            var hash = Fingerprint()
+            hash.add(Array(name.utf8))
+            hash.add(files[file]?.durable ?? [])
+            // A sum, so that the order of the names does not matter.
+            sum &+= hash.value
         }
-        disk.names = disk.durableNames
-        disk.unsyncedNames = []
-        for file in files.keys.sorted() { disk.files[file]?.cutPower(&random) }
-        return disk
+        return sum
+    }
+
+    /// The files on the medium by name.
+    package var content: [String: [UInt8]] { durableNames.mapValues { files[$0]?.durable ?? [] } }
+}
+
+/// Sixty-four bits that tell contents apart; for counting, never for trust.
+struct Fingerprint {
+    private var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+    var value: UInt64 { Self.mix(state, 0xA076_1D64_78BD_642F) }
+
+    mutating func add(_ bytes: [UInt8]) {
+        state = Self.mix(state ^ UInt64(bytes.count), 0xE703_7ED1_A0B4_28DB)
+        let span = bytes.span.bytes
+        var position = 0
+        while position + 8 <= bytes.count {
+            state = Self.mix(state ^ span.littleEndian(at: position, as: UInt64.self), 0x8EBC_6AF0_9C88_C6E3)
+            position += 8
+        }
+        for byte in bytes[position...] { state = Self.mix(state ^ UInt64(byte), 0x5899_65CC_7537_4CC3) }
+    }
+
+    private static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
+        let (high, low) = left.multipliedFullWidth(by: right)
+        return high ^ low ^ left
     }
 }

@@ -15,6 +15,7 @@ import Testing
         "LarderServer": ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderWire", "LarderPersistence", "Synchronization"],
         "LarderSimulation": ["LarderBytes", "LarderPlatform", "LarderEngine", "LarderPersistence", "Synchronization"],
         "LarderLoad": ["LarderBytes", "LarderPlatform", "LarderWire", "Histogram", "Synchronization"],
+        "larder-simulate": ["LarderSimulation", "LarderPlatform", "Glibc"],
         "LarderProgram": [
             "LarderBytes", "LarderPlatform", "LarderEngine", "LarderWire", "LarderPersistence", "LarderServer", "LarderLoad",
             "ArgumentParser", "Yams", "Foundation",
@@ -63,7 +64,6 @@ import Testing
         "LarderPlatform/StandardStreams.swift",
         "LarderPlatform/SystemError.swift",
         "LarderPlatform/Thread.swift",
-        "LarderSimulation/MemoryFileSystem.swift",
         "LarderWire/HTTP/HTTPText.swift",
     ]
 
@@ -83,6 +83,7 @@ import Testing
         "LarderServer/Acceptor.swift",
         "LarderServer/Server.swift",
         "LarderServer/Worker.swift",
+        "LarderSimulation/Simulation.swift",
     ]
 
     struct Source {
