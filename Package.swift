@@ -93,6 +93,8 @@ let package = Package(
 
         // Counts memory taken from the allocator, and system calls of another process. Tests only.
         .target(name: "CTestProbe", path: "Tests/CTestProbe"),
+        // What suites count, as rows of docs/reliability.md.
+        .target(name: "TestFigures", path: "Tests/TestFigures", swiftSettings: testSettings),
         .testTarget(name: "LarderBytesTests", dependencies: ["LarderBytes"], swiftSettings: testSettings),
         .testTarget(name: "LarderPlatformTests", dependencies: ["LarderPlatform", "LarderBytes"], swiftSettings: testSettings),
         .testTarget(
@@ -102,6 +104,13 @@ let package = Package(
         .testTarget(
             name: "LarderPersistenceTests",
             dependencies: ["LarderPersistence", "LarderEngine", "LarderSimulation", "LarderBytes", "LarderPlatform"],
+            swiftSettings: testSettings),
+        // The durability promise: simulated, enumerated, damaged and raced (docs/reliability.md).
+        .testTarget(
+            name: "LarderDurabilityTests",
+            dependencies: [
+                "LarderPersistence", "LarderEngine", "LarderSimulation", "LarderBytes", "LarderPlatform", "TestFigures",
+            ],
             swiftSettings: testSettings),
         .testTarget(
             name: "LarderServerTests",
