@@ -131,6 +131,8 @@ import CLarderIntrinsics
 
     // MARK: Operations
 
+    func prefetch(_ order: UInt64) { unsafe larder_prefetch(address(home(order))) }
+
     func find(_ position: TablePosition, _ reference: Reference) -> (bucket: Int, cell: Int)? {
         var bucket = home(position.order)
         for _ in 0..<buckets {

@@ -139,6 +139,9 @@ struct TableHasher {
         return nil
     }
 
+    /// Asks the processor for the bucket where a search begins.
+    func prefetch(_ position: TablePosition) { (isInOld(position) ? old : table).prefetch(position.order) }
+
     /// The place of this very reference, or nil.
     func find(_ position: TablePosition, _ reference: Reference) -> TablePlace? {
         let inOld = isInOld(position)

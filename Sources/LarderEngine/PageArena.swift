@@ -23,6 +23,8 @@ typealias Reference = UInt32
     static let alignedUnitsMax = 16
     /// How many words of the bitmap one allocation looks at, besides the hint's, before it takes fresh memory.
     private static let searchWordsMax = 1_024
+    /// How many units that were never handed out the kernel is asked to back ahead of their first use, at least.
+    private static let unitsAhead = 64
     /// How many units are given back to the kernel at a time, that is without others being able to use them.
     private static let discardUnitsMax = 64
 
@@ -44,6 +46,8 @@ typealias Reference = UInt32
     private let lock = Lock()
     /// Units from here on were never handed out.
     private var freshUnit = 1
+    /// Units up to here are backed by memory, or were.
+    private var populatedUnit = 1
     private var smallHint = 0
     private var largeHint = 0
     private var trimHint = 0
@@ -277,7 +281,23 @@ typealias Reference = UInt32
         unitsDirty.wrappingAdd(isUsed ? -wasDirty : count, ordering: .relaxed)
     }
 
-    // MARK: Giving back
+    // MARK: The kernel
+
+    /// Has the kernel back the units that are handed out next. To be called before a lock is taken under which memory may be
+    /// needed: the first write to a fresh large page takes as long as clearing 2 MiB, or longer where the machine is virtual.
+    ///
+    /// - Complexity: O(1) most of the time; no lock is held for the kernel.
+    func populateAhead() {
+        lock.lock()
+        let first = populatedUnit
+        if freshUnit + Self.unitsAhead > first {
+            let grain = Pages.alignment / Self.unitBytes
+            populatedUnit = min((freshUnit + Self.unitsAhead + grain - 1) / grain * grain, unitCount)
+        }
+        let count = populatedUnit - first
+        lock.unlock()
+        if count > 0 { pages.populate(offset: first * Self.unitBytes, byteCount: count * Self.unitBytes) }
+    }
 
     /// Gives free memory back to the kernel, at most `unitsMax` units, down to a reserve for the next allocations.
     ///

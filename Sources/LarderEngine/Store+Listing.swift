@@ -96,6 +96,7 @@ extension Store {
 
     private func prepareIndex(_ index: Int, _ namespace: Namespace, _ now: Milliseconds, _ work: inout Int) -> ListingReadiness {
         while true {
+            arena.populateAhead()
             var slice = min(work, Self.entriesPerHold)
             work -= slice
             let readiness = hold(index) { shard in
@@ -109,7 +110,7 @@ extension Store {
     }
 
     /// How many entries are put in order while a shard is locked: some 50 us.
-    private static var entriesPerHold: Int { 256 }
+    private static var entriesPerHold: Int { 128 }
     /// How many keys are copied while a shard is locked.
     private static var itemsPerHold: Int { 64 }
     /// How many bytes are copied while a shard is locked, one whole value more at most.

@@ -15,14 +15,14 @@ package struct MaintenanceReport: Equatable, Sendable {
 }
 
 extension Store {
-    /// How much is done in a shard before it is unlocked: entries erased or looked at, some 10 to 30 us.
-    private static let sliceMax = 128
-    /// How many buckets of a table that is on the move are moved in a slice.
-    private static let bucketsPerSlice = 16
+    /// How much is done in a shard before it is unlocked: entries erased or looked at, some 10 us.
+    private static let sliceMax = 64
+    /// How many buckets of a table that is on the move are moved in a slice: as many entries.
+    private static let bucketsPerSlice = 5
     /// How long an ordered index is kept after the last listing.
     private static let indexIdleMax: Milliseconds = 600_000
     /// How many leaves of discarded indexes are freed in a slice.
-    private static let leavesPerSlice = 16
+    private static let leavesPerSlice = 8
     /// How many units go back to the kernel in one call: 2 MiB.
     private static let trimUnitsMax = 512
 
@@ -38,6 +38,7 @@ extension Store {
         let isOver = makeRoomEverywhere(now: now, steps: &rest)
         // Round and round until a whole round had nothing to do.
         while rest > 0, idle < shardCount {
+            if idle == 0 { arena.populateAhead() }
             let index = maintained.wrappingAdd(1, ordering: .relaxed).oldValue & (shardCount &- 1)
             var slice = min(rest, Self.sliceMax)
             let granted = slice

@@ -281,6 +281,7 @@ struct TimingWheel: ~Copyable {
     }
 
     private func prefetch(_ chunk: WheelChunk, _ slab: borrowing Slab) {
+        unsafe larder_prefetch(slab.address(chunk.next))
         for index in 0..<chunk.count { unsafe larder_prefetch(slab.address(chunk[index])) }
     }
 

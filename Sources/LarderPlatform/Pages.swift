@@ -41,6 +41,15 @@ import Glibc
         unsafe munmap(base, byteCount)
     }
 
+    /// Asks for the memory of a range now, all at once, and not page by page when each is first written. What was written
+    /// stays. Where the kernel does not know how (before 5.14) nothing happens.
+    ///
+    /// - Complexity: O(bytes), some 0.1 ms for 2 MiB.
+    package borrowing func populate(offset: Int, byteCount: Int) {
+        precondition(offset >= 0 && byteCount >= 0 && byteCount <= self.byteCount - offset, "range leaves the mapping")
+        unsafe madvise(base + offset, byteCount, MADV_POPULATE_WRITE)
+    }
+
     /// Gives the memory of a range back to the kernel; the range reads as zeros afterwards.
     ///
     /// - Complexity: O(resident pages in the range), about 0.1 us each.

@@ -1,3 +1,4 @@
+import Glibc
 @testable import LarderEngine
 import Testing
 
@@ -29,6 +30,24 @@ import Testing
         #expect(arena.owner(ofUnit: arena.unit(of: freed)) == 0)
         #expect(arena.allocate(16, aligned: true, owner: 2) == freed)
         arena.checkInvariants()
+    }
+
+    /// The first write to a fresh large page was made under a shard's lock, and took milliseconds.
+    @Test func `memory that chores will be given is there before they lock anything`() throws {
+        let arena = try #require(PageArena(bytesMax: 16 << 20, largePages: true))
+        arena.populateAhead()
+        for _ in 0..<64 {
+            let unit = try #require(arena.allocate(1, owner: 1))
+            #expect(isResident(arena.address(unit)))
+        }
+        arena.populateAhead()
+        let next = try #require(arena.allocate(16, aligned: true, owner: 1))
+        #expect(isResident(arena.address(next)))
+    }
+
+    private func isResident(_ address: UnsafeMutableRawPointer) -> Bool {
+        var page: UInt8 = 0
+        return mincore(address, 4_096, &page) == 0 && page & 1 == 1
     }
 
     @Test func `finds a long run between others`() throws {

@@ -96,6 +96,38 @@ extension Measure {
     /// What the other measures did to the locks: every chore once, then the server's own figures.
     static let holds = Measure(name: "holds") { bench in
         let keys = bench.parameters.dueKeys
+        let rounds = try (0..<3).map { _ in try longestHolds(bench, keys) }
+        let least = chores.indices.map { chore in rounds.map { $0[chore] }.min() ?? .nan }
+        let names = ["upkeep ", "snapshot ", "listing "]
+        return Finding(
+            rows: [
+                Row(
+                    11, "longest hold of a shard by a chore, its own processor time, in the best of 3 lives",
+                    zip(names, least).map { .atMost($0, $1, 0.3, unit: " ms", digits: 3) })
+            ],
+            tables: [
+                Table(
+                    title: "Longest hold of a shard, ms of the holder's processor time",
+                    head: ["chore"] + rounds.indices.map { "life \($0 + 1)" },
+                    lines: chores.indices.map { chore in [chores[chore].text] + rounds.map { fixed($0[chore], 3) } }
+                        + [["the same pieces of arithmetic, in this program"] + rounds.map { fixed($0[chores.count], 3) }],
+                    notes: [
+                        """
+                        \(grouped(2 * keys)) keys of 16 + 100 bytes, half of them due at one moment, a snapshot, a listing. The kernel charges \
+                        a thread with the interrupts that come while it runs, so a longest time is in part the machine's: the last line does \
+                        pieces of some 20 us that need no memory, and tells how far apart the longest of them is. What a chore itself \
+                        takes is in every life, so the shortest of the three counts.
+                        """
+                    ])
+            ])
+    }
+
+    private static let chores = [
+        (name: "upkeep", text: "expiry, sweeping, tables on the move"), (name: "walk", text: "snapshot"), (name: "listing", text: "keys put in order"),
+    ]
+
+    /// What a life of a server has held at most, in ms, for each chore; and what arithmetic took meanwhile.
+    private static func longestHolds(_ bench: Bench, _ keys: Int) throws -> [Double] {
         let server = try Server(bench.contenders.larder, on: .all)
         defer { server.stop() }
         let load = try Load(server, connections: 4, depth: 64)
@@ -107,22 +139,27 @@ extension Measure {
         let pages = Pages()
         try list(port: server.port, count: 3, into: pages)
         let end = monotonicSeconds() + 60
-        while monotonicSeconds() < end, try server.keyCount() > keys { usleep(20_000) }
+        var longest: Int64 = 0
+        repeat { longest = max(longest, longestPiece(seconds: 1)) } while try monotonicSeconds() < end && server.keyCount() > keys
         let figures = try server.metrics()
-        let chores = [("upkeep", "expiry, sweeping, tables on the move"), ("walk", "snapshot"), ("listing", "keys put in order")]
-        let times = chores.map { (figures["larder_longest_hold_\($0.0)_nanoseconds"] ?? .nan) / 1e6 }
-        return Finding(
-            rows: [Row(11, "longest hold of a shard by a chore, its own processor time", zip(["upkeep ", "snapshot ", "listing "], times).map { .atMost($0, $1, 0.3, unit: " ms", digits: 3) })],
-            tables: [
-                Table(
-                    title: "Longest hold of a shard, ms of the holder's processor time",
-                    head: ["chore", "ms"], lines: zip(chores, times).map { [$0.1, fixed($1, 3)] },
-                    notes: [
-                        """
-                        \(grouped(2 * keys)) keys of 16 + 100 bytes, half of them due at one moment, a snapshot, a listing. Interrupts that the kernel \
-                        charges to the thread are in it.
-                        """
-                    ])
-            ])
+        return chores.map { (figures["larder_longest_hold_\($0.name)_nanoseconds"] ?? .nan) / 1e6 } + [Double(longest) / 1e6]
+    }
+
+    /// The longest of many equal pieces of arithmetic, in nanoseconds of this thread's processor time.
+    private static func longestPiece(seconds: Double) -> Int64 {
+        let end = monotonicSeconds() + seconds
+        var longest: Int64 = 0
+        var random: UInt64 = 1
+        while monotonicSeconds() < end {
+            let began = Thread.nanoseconds()
+            for _ in 0..<10_000 {
+                random ^= random << 13
+                random ^= random >> 7
+                random ^= random << 17
+            }
+            longest = max(longest, Thread.nanoseconds() - began)
+        }
+        precondition(random != 0, "it never is")
+        return longest
     }
 }
