@@ -22,7 +22,7 @@ package final class DurableStore: Sendable {
 
     let opened: Mutex<Opened>
     private let keeper = Mutex<Thread?>(nil)
-    private let observer = Mutex<(@Sendable () -> Void)?>(nil)
+    private let observer = Callback<Void>()
     let isClosing = Atomic<Bool>(false)
     let keeperParker = Parker()
     private let statisticsBox = Mutex(SnapshotStatistics())
@@ -39,7 +39,7 @@ package final class DurableStore: Sendable {
 
     let snapshots = Mutex(SnapshotSchedule())
     private let reserveErrorBox = Mutex<PersistenceError?>(nil)
-    private let lagBox = Mutex<(@Sendable () -> Int64)?>(nil)
+    private let lagOfServer = Callback<Int64>()
     let finishedWord = Atomic<UInt64>(0)
     let lastFailed = Atomic<Bool>(false)
     /// Held while a snapshot is taken.
@@ -159,22 +159,16 @@ package final class DurableStore: Sendable {
     /// `observer` is called after a position of the log advanced, its state changed, or a snapshot ended, by whichever thread
     /// did that. Only after `recover`.
     package func setObserver(_ observer: (@Sendable () -> Void)?) {
-        self.observer.withLock { $0 = observer }
+        self.observer.set(observer)
         log.setObserver(observer)
     }
 
-    func notify() {
-        let observer = observer.withLock { $0 }
-        observer?()
-    }
+    func notify() { observer() }
 
     /// `lag` says how late the server is with its requests now, in nanoseconds. Snapshots ask it all the time.
-    package func setLag(_ lag: (@Sendable () -> Int64)?) { lagBox.withLock { $0 = lag } }
+    package func setLag(_ lag: (@Sendable () -> Int64)?) { lagOfServer.set(lag) }
 
-    var lag: Int64 {
-        let lag = lagBox.withLock { $0 }
-        return lag?() ?? 0
-    }
+    var lag: Int64 { lagOfServer() ?? 0 }
 
     /// Starts the log, and a thread that takes snapshots and reserves LSNs.
     package func start() throws(PersistenceError) {

@@ -26,7 +26,7 @@ package final class WriteAheadLog: LogBackend {
     private let stateWord = Atomic<UInt8>(LogState.ok.rawValue)
     private let isWanted = Atomic<Bool>(false)
     private let conditionBox: Mutex<LogCondition>
-    private let observer = Mutex<(@Sendable () -> Void)?>(nil)
+    private let observer = Callback<Void>()
     private let parker = Parker()
     private let thread = Mutex<Thread?>(nil)
     private let isClosing = Atomic<Bool>(false)
@@ -122,13 +122,10 @@ package final class WriteAheadLog: LogBackend {
     }
 
     package func setObserver(_ observer: (@Sendable () -> Void)?) {
-        self.observer.withLock { $0 = observer }
+        self.observer.set(observer)
     }
 
-    private func notify() {
-        let observer = observer.withLock { $0 }
-        observer?()
-    }
+    private func notify() { observer() }
 
     // MARK: Any thread
 

@@ -29,7 +29,7 @@ package final class MemoryLog: ClosedLog, LogBackend {
     }
 
     private let content = Mutex(Content())
-    private let observer = Mutex<(@Sendable () -> Void)?>(nil)
+    private let observer = Callback<Void>()
     private static let name = "memory"
 
     package init() {}
@@ -105,8 +105,7 @@ package final class MemoryLog: ClosedLog, LogBackend {
     /// Changes something, and tells the observer.
     private func change(_ body: (inout Content) -> Void) {
         content.withLock { body(&$0) }
-        let observer = observer.withLock { $0 }
-        observer?()
+        observer()
     }
 
     // MARK: At rest
@@ -170,7 +169,7 @@ package final class MemoryLog: ClosedLog, LogBackend {
     package var bytesWritten: Int { content.withLock { $0.bytesWritten } }
     package var unsyncedMilliseconds: Milliseconds { 0 }
 
-    package func setObserver(_ observer: (@Sendable () -> Void)?) { self.observer.withLock { $0 = observer } }
+    package func setObserver(_ observer: (@Sendable () -> Void)?) { self.observer.set(observer) }
 
     package func start() {}
 

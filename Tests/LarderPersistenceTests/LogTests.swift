@@ -356,6 +356,23 @@ import Testing
         #expect(next.matchesHistory(report))
     }
 
+    @Test func `telling of an advance went one call deeper each time`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let depth = Counter()
+        rig.log.setObserver {
+            var here = 0
+            unsafe withUnsafePointer(to: &here) { depth.calls.store(Int(bitPattern: $0), ordering: .relaxed) }
+        }
+        var depths = Set<Int>()
+        for round in 0..<200 {
+            rig.set("a", "\(round)")
+            rig.sync()
+            depths.insert(depth.calls.load(ordering: .relaxed))
+        }
+        // Those who tell are few, and each always does from the same place.
+        #expect(depths.count < 10)
+    }
+
     @Test func `the observer hears of an advance and of a failure`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let counter = Counter()
