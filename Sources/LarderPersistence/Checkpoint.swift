@@ -55,9 +55,11 @@ extension DurableStore {
             let bytesWritten = log.bytesWritten
             let number = snapshots.withLock { $0.giveNumber() }
             do throws(PersistenceError) {
-                let (snapshot, entries) = try write(number, log)
+                let (snapshot, entries, rawBytes) = try write(number, log)
                 try publish(snapshot, log)
-                snapshots.withLock { $0.succeeded(snapshot, bytesWritten: bytesWritten, now: clock.elapsed()) }
+                snapshots.withLock {
+                    $0.succeeded(snapshot, rawBytes: rawBytes, bytesWritten: bytesWritten, now: clock.elapsed())
+                }
                 note(snapshot, entries: entries, began: began)
                 finish(failed: false)
                 return snapshot
@@ -86,7 +88,7 @@ extension DurableStore {
     /// Writes the file and gives it its name; both are on the medium when this returns.
     private func write(
         _ number: UInt32, _ log: any LogBackend
-    ) throws(PersistenceError) -> (Manifest.Snapshot, entries: UInt64) {
+    ) throws(PersistenceError) -> (Manifest.Snapshot, entries: UInt64, rawBytes: UInt64) {
         let name = FileName.snapshotName(number)
         let draft = FileName.temporaryName(name)
         let begin = try log.cut()
@@ -105,7 +107,7 @@ extension DurableStore {
                 return snapshot
             }
             try give(name, to: draft, log)
-            return (snapshot, writer.entryCount)
+            return (snapshot, writer.entryCount, writer.rawBytes)
         } catch {
             try? files.remove(draft)
             throw error
@@ -124,7 +126,8 @@ extension DurableStore {
 
     private func writeBlocks(_ writer: inout SnapshotWriter, _ draft: String) throws(PersistenceError) {
         // Without a bound for the log there is none for the snapshot.
-        let urgentAt = options.snapshotLogBytes > 0 ? log.bytesWritten + 2 * options.snapshotLogBytes : .max
+        let logBytesMax = snapshots.withLock { $0.logBytesMax(options) }
+        let urgentAt = logBytesMax.map { log.bytesWritten + 2 * Int($0) } ?? .max
         var pace = SnapshotPace(
             bytesPerSecond: options.snapshotBytesPerSecond, lagMax: options.snapshotLagMax, urgentAt: urgentAt,
             now: clock.elapsed())

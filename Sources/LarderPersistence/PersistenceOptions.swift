@@ -17,7 +17,8 @@ package struct PersistenceOptions: Sendable {
     /// A segment that has reached this size is followed by another.
     package var segmentBytes = 64 << 20
 
-    /// A snapshot is due when the log has grown by this, or by the size of the last snapshot if that is more; 0: never.
+    /// A snapshot is due when the log has grown by this, or by what the last snapshot holds before
+    /// compression if that is more; 0: never.
     package var snapshotLogBytes = 64 << 20
     /// A snapshot is due after so much time if anything changed; 0: not for the time alone.
     package var snapshotMilliseconds: Milliseconds = 900_000

@@ -14,6 +14,8 @@ struct Recovered {
     var log = ReplayOutcome()
     /// The chosen snapshot as the manifest names it.
     var snapshot: Manifest.Snapshot?
+    /// What it holds, before compression.
+    var snapshotRawBytes: Int64 = 0
 }
 
 /// One reading of a directory.
@@ -41,6 +43,7 @@ struct Recovery {
             state.expect(entries: Int(clamping: snapshot.reader.footer.entryCount))
             try load(snapshot.reader, into: state)
             recovered.snapshot = snapshot.entry
+            recovered.snapshotRawBytes = Int64(clamping: snapshot.reader.footer.rawBytes)
             recovered.report.snapshot = snapshot.entry.number
             recovered.report.entriesLoaded = Int(snapshot.reader.footer.entryCount)
             recovered.report.bytesRead += snapshot.reader.byteCount

@@ -25,7 +25,8 @@ struct SnapshotSchedule {
     /// Bytes of log that a restart would replay, apart from what this start wrote.
     private var bytesBefore: Int64 = 0
     private var bytesAtLast = 0
-    private var lastBytes: UInt64 = 0
+    /// What the last snapshot holds, before compression.
+    private var lastBytes: Int64 = 0
     private var lastLSN = LSN.zero
     private var lastTime: Int64 = 0
     private var retryAt: Int64 = .min
@@ -41,7 +42,7 @@ struct SnapshotSchedule {
     mutating func begin(after recovered: Recovered, _ manifest: Manifest, now: Int64, durable: LSN) {
         nextNumber = (manifest.snapshots.map(\.number).max() ?? 0) + 1
         bytesBefore = recovered.log.recordCount > 0 ? recovered.log.frameBytes : 0
-        lastBytes = recovered.snapshot?.bytes ?? 0
+        lastBytes = recovered.snapshotRawBytes
         lastLSN = recovered.log.recordCount > 0 ? .zero : durable
         lastTime = now
         activityLSN = durable
@@ -61,9 +62,15 @@ struct SnapshotSchedule {
         if isRequested { return true }
         guard now >= retryAt else { return false }
         let grown = bytesBefore + Int64(bytesWritten - bytesAtLast)
-        if options.snapshotLogBytes > 0, grown >= max(Int64(options.snapshotLogBytes), Int64(clamping: lastBytes)) { return true }
+        if let limit = logBytesMax(options), grown >= limit { return true }
         guard options.snapshotMilliseconds > 0, applied > lastLSN else { return false }
         return now - lastTime >= options.snapshotMilliseconds * Self.nanoseconds
+    }
+
+    /// How much log there is before a snapshot is due: as much as a snapshot has to walk, so that both cost about the same
+    /// however large the state is. nil: the log's size is no reason.
+    func logBytesMax(_ options: PersistenceOptions) -> Int64? {
+        options.snapshotLogBytes > 0 ? max(Int64(options.snapshotLogBytes), lastBytes) : nil
     }
 
     /// A snapshot begins.
@@ -74,11 +81,12 @@ struct SnapshotSchedule {
         return nextNumber
     }
 
+    /// - Parameter rawBytes: What it holds, before compression.
     /// - Parameter bytesWritten: As it was when the snapshot began.
-    mutating func succeeded(_ snapshot: Manifest.Snapshot, bytesWritten: Int, now: Int64) {
+    mutating func succeeded(_ snapshot: Manifest.Snapshot, rawBytes: UInt64, bytesWritten: Int, now: Int64) {
         bytesBefore = 0
         bytesAtLast = bytesWritten
-        lastBytes = snapshot.bytes
+        lastBytes = Int64(clamping: rawBytes)
         lastLSN = snapshot.end
         lastTime = now
     }

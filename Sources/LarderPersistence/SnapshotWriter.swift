@@ -70,6 +70,8 @@ struct SnapshotWriter: ~Copyable {
     }
 
     var entryCount: UInt64 { footer.entryCount }
+    /// What the blocks hold, before compression.
+    var rawBytes: UInt64 { footer.rawBytes }
 
     private mutating func flush() throws(SystemError) -> Int {
         let count = output.count

@@ -101,7 +101,7 @@ package struct Setting: Sendable {
             trade: "Shorter starts faster and, with `off`, loses less; it costs processor time and disk writes."),
         Setting(
             "snapshot-log-bytes", .bytes(\.server.snapshotLogBytes, in: 1_048_576...1_099_511_627_776),
-            meaning: "A snapshot is taken when the log has grown by so much, or by the size of the last snapshot if that is more.",
+            meaning: "A snapshot is taken when the log has grown by so much, or by what the last snapshot holds before compression if that is more.",
             trade: "Larger takes snapshots less often, needs more disk and replays more at a start."),
         Setting(
             "snapshot-bytes-per-second",
