@@ -24,6 +24,8 @@ import Synchronization
     let arena: PageArena
     let hasher: TableHasher
     private let shards: UnsafeMutableRawPointer
+    /// Where the table of each shard is, for those who do not hold its lock. Close together, since every prefetch reads one.
+    private let hints: UnsafeMutablePointer<Atomic<UInt64>>
 
     /// How many flushes and drops there were; every shard sweeps once after each.
     let flushes = Atomic<UInt64>(0)
@@ -39,8 +41,7 @@ import Synchronization
 
     /// Two cache lines: processors fetch them in pairs.
     private static let shardAlignment = 128
-    /// The hint and the lock of a shard come before it, and take so much with what aligns the shard.
-    private static let hintBytes = 8
+    /// The lock of a shard comes before it, and takes so much with what aligns the shard.
     private static let headBytes = 16
     private static let shardBytes =
         (headBytes + MemoryLayout<Shard>.size + shardAlignment - 1) / shardAlignment * shardAlignment
@@ -62,8 +63,9 @@ import Synchronization
         valueBytesMax = configuration.valueBytesMax
         hasher = TableHasher(secrets: configuration.secrets, shardBits: UInt64(count.trailingZeroBitCount))
         unsafe shards = .allocate(byteCount: Self.shardBytes * count, alignment: Self.shardAlignment)
+        unsafe hints = .allocate(capacity: count)
         for index in 0..<count {
-            unsafe hintWord(index).initialize(to: Atomic(0))
+            unsafe (hints + index).initialize(to: Atomic(0))
             guard let shard = Shard(arena: arena, index: index, hasher: hasher, hint: hint(index)) else {
                 preconditionFailure("less memory than \(count) shards need")
             }
@@ -75,8 +77,9 @@ import Synchronization
     deinit {
         for index in 0..<shardCount {
             unsafe shard(index).deinitialize(count: 1)
-            unsafe hintWord(index).deinitialize(count: 1)
         }
+        unsafe hints.deinitialize(count: shardCount)
+        unsafe hints.deallocate()
         unsafe shards.deallocate()
     }
 
@@ -90,15 +93,11 @@ import Synchronization
     /// Its lock: beside the shard, not in it. A holder has the shard to itself, and that has to be all of the shard, while
     /// others look at the lock.
     @inline(__always) private func lock(of shard: UnsafeMutablePointer<Shard>) -> UnsafeMutablePointer<Lock> {
-        unsafe (UnsafeMutableRawPointer(shard) - Self.headBytes + Self.hintBytes).assumingMemoryBound(to: Lock.self)
+        unsafe (UnsafeMutableRawPointer(shard) - Self.headBytes).assumingMemoryBound(to: Lock.self)
     }
 
     /// Where its table is, for those who do not hold the lock.
-    @inline(__always) private func hint(_ index: Int) -> TableHint { unsafe TableHint(hintWord(index)) }
-
-    @inline(__always) private func hintWord(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        unsafe (shards + index &* Self.shardBytes).assumingMemoryBound(to: Atomic<UInt64>.self)
-    }
+    @inline(__always) private func hint(_ index: Int) -> TableHint { unsafe TableHint(hints + index) }
 
     @inline(__always) private func shard(_ hash: KeyHash) -> UnsafeMutablePointer<Shard> { unsafe shard(shardIndex(hash)) }
 
@@ -127,14 +126,31 @@ import Synchronization
         hasher.secrets.hash(key, namespaceSlot: namespace.slot)
     }
 
-    /// Asks the processor for the key's bucket. Nothing else happens, whatever the hash.
+    /// Asks the processor for the key's bucket, and for its shard. Nothing else happens, whatever the hash.
     package func prefetch(_ hash: KeyHash) {
         unsafe larder_prefetch(bucket(hash))
+        let shard = unsafe UnsafeMutableRawPointer(shard(hash)) - Self.headBytes
+        unsafe larder_prefetch_write(shard)
+        unsafe larder_prefetch(shard + 64)
+        unsafe larder_prefetch(shard + 128)
     }
 
     /// Asks the processor for the entry that is probably the key's; worth it some time after `prefetch`.
-    package func prefetchEntry(_ hash: KeyHash) {
-        unsafe larder_prefetch_match(bucket(hash), position(hash).tag, arena.base)
+    ///
+    /// - Returns: Whether the entry may be in the next bucket, because its own is full. That bucket has been asked for, and
+    ///   `prefetchPassed` is worth it some time after.
+    @discardableResult
+    package func prefetchEntry(_ hash: KeyHash) -> Bool {
+        let bucket = unsafe bucket(hash)
+        guard unsafe larder_prefetch_match(bucket, position(hash).tag, arena.base) != 0 else { return false }
+        // Behind the last bucket comes the first; there is memory behind it, too, and the few keys are not worth a branch.
+        unsafe larder_prefetch(bucket + BucketArray.bucketBytes)
+        return true
+    }
+
+    /// The same for the bucket behind the key's own.
+    package func prefetchPassed(_ hash: KeyHash) {
+        _ = unsafe larder_prefetch_match(bucket(hash) + BucketArray.bucketBytes, position(hash).tag, arena.base)
     }
 
     /// Where the bucket is or was a moment ago, without the lock. One word holds both the place and the length of a table, and

@@ -64,10 +64,16 @@ package struct CommandExecutor: Sendable {
         store.prefetch(prepared.hash)
     }
 
-    /// Asks for the memory of the entry, once its bucket has arrived.
-    @inline(__always)
-    func prefetch(_ prepared: PreparedCommand) {
-        if prepared.touchesKey { store.prefetchEntry(prepared.hash) }
+    /// Asks for the memory of the entries, once their buckets have arrived: of the first `count` commands of a batch.
+    func prefetch(_ prepared: [PreparedCommand], count: Int) {
+        var passed: UInt32 = 0
+        for index in 0..<count where prepared[index].touchesKey && store.prefetchEntry(prepared[index].hash) {
+            passed |= 1 << UInt32(index)
+        }
+        while passed != 0 {
+            store.prefetchPassed(prepared[passed.trailingZeroBitCount].hash)
+            passed &= passed &- 1
+        }
     }
 
     /// Whether a request whose body is still to come can succeed, as far as can be known now.
@@ -171,7 +177,7 @@ package struct CommandExecutor: Sendable {
         case .getAndTouch:
             getAndTouch(command, prepared, input, &session, &output, turn, metrics)
         case .getMany:
-            getMany(command, prepared, input, &session, &output, turn, metrics)
+            getMany(command, prepared, input, &session, &output, &scratch.many, turn, metrics)
         default:
             executeRare(command, prepared, input, &session, &output, &scratch, turn, metrics)
         }
@@ -292,26 +298,28 @@ package struct CommandExecutor: Sendable {
 
     private func getMany(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
-        _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
+        _ session: inout Session, _ output: inout ByteBuffer, _ many: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
     ) {
         let namespace = prepared.namespace!
         let rule = namespace.keyRule
         var ahead = BinaryKeyList(command.value, in: input)
         var keys = ahead
         let count = keys.count
-        // A window of hashes that runs ahead of the reads, so that their memory is on its way.
+        // So many keys are hashed and their memory asked for before the first of them is read.
         var hashes = InlineArray<16, KeyHash>(repeating: KeyHash(value: 0))
         var hashed = 0
         var read = 0
         var latest = LSN.zero
-        var many = ByteBuffer()
         var mark = BinaryReply.beginMany(count, to: command, into: &many)
         while read < count {
-            while hashed < count, hashed - read < 16, let range = ahead.next(in: input) {
-                let hash = store.hash(namespace, input.span(range))
-                store.prefetch(hash)
-                hashes[hashed & 15] = hash
-                hashed += 1
+            if hashed == read {
+                while hashed < count, hashed - read < 16, let range = ahead.next(in: input) {
+                    let hash = store.hash(namespace, input.span(range))
+                    store.prefetch(hash)
+                    hashes[hashed - read] = hash
+                    hashed += 1
+                }
+                for index in 0..<(hashed - read) { store.prefetchEntry(hashes[index]) }
             }
             guard let range = keys.next(in: input) else { break }
             let key = input.span(range)
@@ -338,6 +346,8 @@ package struct CommandExecutor: Sendable {
         BinaryReply.endMany(mark, into: &many)
         let wait = readWait(latest, namespace, turn)
         session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { $0.append(many.bytes) }
+        many.removeAll()
+        many.shrink(above: 1 << 20)
     }
 
     // MARK: Answers

@@ -41,6 +41,8 @@ package struct CommandBatch: ~Copyable, Sendable {
 /// What commands of a turn share.
 struct Scratch: ~Copyable, Sendable {
     var metadata = ByteBuffer()
+    /// A reply to a get-many while it is made; empty between requests.
+    var many = ByteBuffer()
     /// How many entries listings may still look at in this turn.
     var listingWork = 0
 }
@@ -121,9 +123,7 @@ package struct Session: ~Copyable, Sendable {
                     if batch.commands[count - 1].operation.isBarrier { break }
                 }
             }
-            if count > 1 {
-                for index in 0..<count { server.executor.prefetch(batch.prepared[index]) }
-            }
+            if count > 1 { server.executor.prefetch(batch.prepared, count: count) }
             for index in 0..<count {
                 if index > 0, isFull(unsent + output.count, server.configuration) {
                     postpone(batch, from: index, count: count, last)

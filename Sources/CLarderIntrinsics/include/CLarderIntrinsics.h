@@ -15,6 +15,9 @@
 /// Asks the processor to fetch the cache line at `address` for reading. Any address is allowed, it never faults.
 static inline void larder_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 
+/// The same for writing.
+static inline void larder_prefetch_write(const void *address) { __builtin_prefetch(address, 1, 3); }
+
 /// Tells the processor that this is a spin loop.
 static inline void larder_pause(void) {
 #if defined(__x86_64__)
@@ -89,20 +92,26 @@ static inline uint32_t larder_match16(const void *tags, uint8_t tag) {
 #endif
 }
 
-/// Asks the processor for what the first cell with `tag` refers to, in the bucket of a hash table at `bucket` (see
-/// BucketArray.swift): twelve 32-bit references in granules of 8 bytes from `base`, then twelve tags.
+/// Asks the processor for what every cell with `tag` refers to, in the bucket of a hash table at `bucket` (see
+/// BucketArray.swift): twelve 32-bit references in granules of 8 bytes from `base`, then twelve tags, then how many references
+/// went past the bucket. Three lines of each, which is where keys and values of a common size end.
+///
+/// Returns whether there is none here, and may be one in the next bucket.
 ///
 /// Called without the lock that guards the bucket, so what it reads may be half of one write and half of another. It does
-/// nothing with it but name two lines to fetch, which never faults.
+/// nothing with it but name lines to fetch, which never faults.
 __attribute__((no_sanitize("thread")))
-static inline void larder_prefetch_match(const void *bucket, uint8_t tag, const void *base) {
+static inline int larder_prefetch_match(const void *bucket, uint8_t tag, const void *base) {
     uint32_t matches = larder_match16((const uint8_t *)bucket + 48, tag) & 0xFFF;
-    if (matches != 0) {
+    if (matches == 0) return ((const volatile uint32_t *)bucket)[15] != 0;
+    for (; matches != 0; matches &= matches - 1) {
         uint32_t reference = ((const volatile uint32_t *)bucket)[__builtin_ctz(matches)];
         const uint8_t *entry = (const uint8_t *)base + (uint64_t)reference * 8;
         __builtin_prefetch(entry, 0, 3);
         __builtin_prefetch(entry + 64, 0, 3);
+        __builtin_prefetch(entry + 128, 0, 3);
     }
+    return 0;
 }
 
 #endif
