@@ -54,6 +54,20 @@ extension RawSpan {
         byteCount >= prefix.byteCount && slice(0, prefix.byteCount).hasSameBytes(as: prefix)
     }
 
+    /// How many first bytes both share, as far as `limit`.
+    @inlinable package func commonPrefixLength(with other: RawSpan, atMost limit: Int) -> Int {
+        let end = min(byteCount, other.byteCount, limit)
+        var position = 0
+        while position &+ 8 <= end {
+            let left = unsafe unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self)
+            let right = unsafe other.unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self)
+            if left != right { return position &+ (left ^ right).littleEndian.trailingZeroBitCount / 8 }
+            position &+= 8
+        }
+        while position < end, byte(at: position) == other.byte(at: position) { position &+= 1 }
+        return position
+    }
+
     /// Byte order: less than 0 when this comes first, 0 when both are equal, more than 0 otherwise.
     @inlinable package func compare(to other: RawSpan) -> Int {
         let common = min(byteCount, other.byteCount)

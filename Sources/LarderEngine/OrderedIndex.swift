@@ -1,13 +1,15 @@
 // The keys of one namespace in one shard in byte order. There only while the namespace is being listed.
 //
-// Holds references and the first eight bytes of each key, and compares keys where the entries lie. Leaves of up to 126 cells
-// come from the shard's slab; the directory over them is a plain array, since a shard has few thousand leaves.
+// Holds references and a head of each key: the eight bytes behind those that all keys of a leaf begin with. Where heads do not
+// tell, keys are compared where the entries lie. Leaves of up to 126 cells come from the shard's slab; the directory over
+// them is a plain array, since a shard has few thousand leaves, and has heads of its own: behind what their first keys share.
 //
 // A leaf:
 //
 //     0  zero: what keeps a stale reference to this memory from being taken for an entry   u64
 //     8  how many                                                                         u16
-//    16  the first eight bytes of the keys, big-endian, short ones padded with zeros   126 x u64
+//    10  how many bytes all keys begin with                                               u16
+//    16  heads, big-endian, short ones padded with zeros                               126 x u64
 //  1024  references                                                                    126 x u32
 //
 // Unsafe, and sound because a leaf is memory that the slab gave and nobody else has, cells are checked against its count, and
@@ -27,8 +29,10 @@ import LarderPlatform
         var leaf: Reference
     }
 
-    /// In order; `head` is that of the leaf's first key.
+    /// In order; `head` is that of the leaf's first key, behind `common`.
     private var directory: [LeafPlace] = []
+    /// What the first keys of all leaves begin with.
+    private var common: [UInt8] = []
     private let arena: PageArena
     private(set) var count = 0
 
@@ -78,32 +82,43 @@ import LarderPlatform
 
     /// The first key that is not before `key`.
     private func lowerBound(_ key: RawSpan) -> Position {
-        let head = Self.head(key)
-        // The last leaf whose first key is not after `key` is where it is or belongs.
+        guard !directory.isEmpty else { return Position(leaf: 0, cell: 0) }
+        let found = lastLeaf(notAfter: key)
+        let leaf = leaf(found)
+        let cell = lowerBound(in: leaf, key)
+        return cell < leaf.count ? Position(leaf: found, cell: cell) : Position(leaf: found + 1, cell: 0)
+    }
+
+    /// The last leaf whose first key is not after `key`, which is where it is or belongs; the first leaf if there is none.
+    private func lastLeaf(notAfter key: RawSpan) -> Int {
+        let side = unsafe Self.side(key, common.span.bytes)
+        if side != 0 { return side < 0 ? 0 : directory.count - 1 }
+        let head = Self.head(key, from: common.count)
+        // One access to the array instead of one a step.
+        let directory = directory
         var low = 0
         var high = directory.count
         while low < high {
             let middle = (low + high) / 2
-            if isOrdered(directory[middle].head, leaf(middle), 0, notAfter: head, key) { low = middle + 1 } else { high = middle }
+            let isAfter = compare(directory[middle].head, leaf(at: directory[middle].leaf), 0, to: head, key) > 0
+            if isAfter { high = middle } else { low = middle + 1 }
         }
-        let found = max(low - 1, 0)
-        guard found < directory.count else { return Position(leaf: 0, cell: 0) }
-        let cell = lowerBound(in: leaf(found), head, key)
-        return cell < leaf(found).count ? Position(leaf: found, cell: cell) : Position(leaf: found + 1, cell: 0)
+        return max(low - 1, 0)
     }
 
-    private func lowerBound(in leaf: Leaf, _ head: UInt64, _ key: RawSpan) -> Int {
+    private func lowerBound(in leaf: Leaf, _ key: RawSpan) -> Int {
+        let count = leaf.count
+        let shared = leaf.shared
+        let side = Self.side(key, entry(leaf.reference(0)).key.extracting(0..<shared))
+        if side != 0 { return side < 0 ? 0 : count }
+        let head = Self.head(key, from: shared)
         var low = 0
-        var high = leaf.count
+        var high = count
         while low < high {
             let middle = (low + high) / 2
             if compare(leaf.head(middle), leaf, middle, to: head, key) < 0 { low = middle + 1 } else { high = middle }
         }
         return low
-    }
-
-    private func isOrdered(_ cellHead: UInt64, _ leaf: Leaf, _ cell: Int, notAfter head: UInt64, _ key: RawSpan) -> Bool {
-        compare(cellHead, leaf, cell, to: head, key) <= 0
     }
 
     /// Looks at the entry only when the heads do not tell.
@@ -112,10 +127,17 @@ import LarderPlatform
         return entry(leaf.reference(cell)).key.compare(to: key)
     }
 
-    private static func head(_ key: RawSpan) -> UInt64 {
-        if key.byteCount >= 8 { return key.littleEndian(at: 0, as: UInt64.self).byteSwapped }
+    /// On which side of all keys that begin with `prefix` a key belongs; 0 when it begins with it as well.
+    private static func side(_ key: RawSpan, _ prefix: RawSpan) -> Int {
+        if key.byteCount < prefix.byteCount { return key.compare(to: prefix) }
+        return key.extracting(0..<prefix.byteCount).compare(to: prefix)
+    }
+
+    /// Eight bytes of a key from `start` on, as a number that sorts like them.
+    static func head(_ key: RawSpan, from start: Int) -> UInt64 {
+        if key.byteCount >= start + 8 { return key.littleEndian(at: start, as: UInt64.self).byteSwapped }
         var head: UInt64 = 0
-        for position in 0..<key.byteCount { head |= UInt64(key.byte(at: position)) << UInt64(56 - position * 8) }
+        for position in start..<max(key.byteCount, start) { head |= UInt64(key.byte(at: position)) << UInt64(56 - (position - start) * 8) }
         return head
     }
 
@@ -126,16 +148,13 @@ import LarderPlatform
     /// - Returns: false when there is no memory; nothing has changed then.
     func insert(_ reference: Reference, _ slab: inout Slab) -> Bool {
         let key = entry(reference).key
-        let head = Self.head(key)
         var place = lowerBound(key)
         if let present = self[place], entry(present).key.hasSameBytes(as: key) {
             leaf(place.leaf).setReference(place.cell, reference)
             return true
         }
-        if directory.isEmpty {
-            guard let first = newLeaf(&slab) else { return false }
-            directory.append(LeafPlace(head: head, leaf: first))
-        } else if place.cell == 0 && place.leaf > 0 {
+        if directory.isEmpty { return insertLeaf(of: [reference], at: 0, &slab) }
+        if place.cell == 0 && place.leaf > 0 {
             // Between two leaves: the end of the former has as good a right to it, and is where ascending keys go.
             place = Position(leaf: place.leaf - 1, cell: leaf(place.leaf - 1).count)
         }
@@ -146,9 +165,41 @@ import LarderPlatform
             // An ascending key found its leaf full and gets the new one to itself.
             if place.cell == Self.leafCapacity { place = Position(leaf: place.leaf + 1, cell: 0) }
         }
-        leaf(place.leaf).insert(head, reference, at: place.cell)
-        if place.cell == 0 { directory[place.leaf].head = head }
+        let leaf = leaf(place.leaf)
+        if leaf.count > 0 {
+            let shared = key.commonPrefixLength(with: entry(leaf.reference(0)).key, atMost: leaf.shared)
+            if shared < leaf.shared { setHeads(leaf, shared: shared) }
+        } else {
+            leaf.shared = key.byteCount
+        }
+        leaf.insert(Self.head(key, from: leaf.shared), reference, at: place.cell)
+        if place.cell == 0 { noteFirstKey(place.leaf) }
         count += 1
+        return true
+    }
+
+    /// How many references `insert(run:)` takes: leaves that are nearly full, with some cells left for keys to come.
+    static let runMax = 120
+
+    /// Adds references to keys that ascend, and of which none is here, as a leaf of their own. Nothing changes when their place
+    /// is not between two leaves, or when there is no memory.
+    ///
+    /// - Returns: Whether it did.
+    func insert(run: [Reference], _ slab: inout Slab) -> Bool {
+        guard let first = run.first, let last = run.last, run.count <= Self.leafCapacity else { return false }
+        let place = lowerBound(entry(first).key)
+        guard place.cell == 0 else { return false }
+        if let next = self[place], entry(next).key.compare(to: entry(last).key) <= 0 { return false }
+        return insertLeaf(of: run, at: place.leaf, &slab)
+    }
+
+    private func insertLeaf(of run: [Reference], at place: Int, _ slab: inout Slab) -> Bool {
+        guard let reference = newLeaf(&slab) else { return false }
+        directory.insert(LeafPlace(head: 0, leaf: reference), at: place)
+        leaf(place).append(run)
+        setHeads(leaf(place))
+        noteFirstKey(place)
+        count += run.count
         return true
     }
 
@@ -170,7 +221,7 @@ import LarderPlatform
             directory.remove(at: place.leaf)
             return
         }
-        if place.cell == 0 { directory[place.leaf].head = leaf.head(0) }
+        if place.cell == 0 { noteFirstKey(place.leaf) }
         mergeWithNext(place.leaf, &slab)
         if place.leaf > 0 { mergeWithNext(place.leaf - 1, &slab) }
     }
@@ -196,8 +247,13 @@ import LarderPlatform
         let source = leaf(index)
         let kept = cell == Self.leafCapacity ? Self.leafCapacity : Self.leafCapacity / 2
         directory.insert(LeafPlace(head: 0, leaf: reference), at: index + 1)
-        source.move(from: kept, to: leaf(index + 1))
-        if kept < Self.leafCapacity { directory[index + 1].head = leaf(index + 1).head(0) }
+        let target = leaf(index + 1)
+        source.move(from: kept, to: target)
+        if kept < Self.leafCapacity {
+            setHeads(source)
+            setHeads(target)
+            noteFirstKey(index + 1)
+        }
         return true
     }
 
@@ -207,9 +263,35 @@ import LarderPlatform
         let (left, right) = (leaf(index), leaf(index + 1))
         guard left.count + right.count <= Self.leafCapacity / 2 else { return }
         right.move(from: 0, to: left)
+        setHeads(left)
         slab.free(directory[index + 1].leaf, Self.leafBytes)
         directory.remove(at: index + 1)
     }
+
+    /// Computes the heads of a leaf's keys anew, behind as much as they share.
+    private func setHeads(_ leaf: Leaf) {
+        let first = entry(leaf.reference(0)).key
+        setHeads(leaf, shared: first.commonPrefixLength(with: entry(leaf.reference(leaf.count - 1)).key, atMost: first.byteCount))
+    }
+
+    private func setHeads(_ leaf: Leaf, shared: Int) {
+        leaf.shared = shared
+        for cell in 0..<leaf.count { leaf.setHead(cell, Self.head(entry(leaf.reference(cell)).key, from: shared)) }
+    }
+
+    /// A leaf begins with another key than before.
+    private func noteFirstKey(_ index: Int) {
+        let first = firstEntry(index)
+        if directory.count == 1 { common = Array(first.key) }
+        let shared = unsafe first.key.commonPrefixLength(with: common.span.bytes, atMost: common.count)
+        if shared < common.count {
+            common.removeLast(common.count - shared)
+            for other in directory.indices where leaf(other).count > 0 { directory[other].head = Self.head(firstEntry(other).key, from: shared) }
+        }
+        directory[index].head = Self.head(first.key, from: shared)
+    }
+
+    private func firstEntry(_ index: Int) -> Entry { entry(leaf(index).reference(0)) }
 
     private func newLeaf(_ slab: inout Slab) -> Reference? {
         guard let reference = slab.allocate(Self.leafBytes) else { return nil }
@@ -217,13 +299,16 @@ import LarderPlatform
         return reference
     }
 
-    private func leaf(_ index: Int) -> Leaf { unsafe Leaf(arena.address(directory[index].leaf)) }
+    private func leaf(_ index: Int) -> Leaf { leaf(at: directory[index].leaf) }
+
+    private func leaf(at reference: Reference) -> Leaf { unsafe Leaf(arena.address(reference)) }
 
     private func entry(_ reference: Reference) -> Entry { unsafe Entry(arena.address(reference)) }
 
     /// A view of a leaf where it lies.
     @safe private struct Leaf {
         private static let countOffset = 8
+        private static let sharedOffset = 10
         private static let headsOffset = 16
         private static let referencesOffset = 1_024
         private let base: UnsafeMutableRawPointer
@@ -233,6 +318,12 @@ import LarderPlatform
         func initialize() { unsafe base.initializeMemory(as: UInt64.self, repeating: 0, count: 2) }
 
         var count: Int { Int(unsafe base.load(fromByteOffset: Self.countOffset, as: UInt16.self)) }
+
+        /// How many bytes all keys begin with.
+        var shared: Int {
+            get { Int(unsafe base.load(fromByteOffset: Self.sharedOffset, as: UInt16.self)) }
+            nonmutating set { unsafe base.storeBytes(of: UInt16(newValue), toByteOffset: Self.sharedOffset, as: UInt16.self) }
+        }
 
         private func setCount(_ count: Int) {
             unsafe base.storeBytes(of: UInt16(count), toByteOffset: Self.countOffset, as: UInt16.self)
@@ -254,6 +345,20 @@ import LarderPlatform
         func setReference(_ cell: Int, _ reference: Reference) {
             precondition(cell >= 0 && cell < count, "no such cell")
             unsafe referenceAddress(cell).storeBytes(of: reference, as: Reference.self)
+        }
+
+        func setHead(_ cell: Int, _ head: UInt64) {
+            precondition(cell >= 0 && cell < count, "no such cell")
+            unsafe headAddress(cell).storeBytes(of: head, as: UInt64.self)
+        }
+
+        /// Adds references without heads to an empty leaf.
+        func append(_ references: [Reference]) {
+            precondition(count == 0 && references.count <= OrderedIndex.leafCapacity, "no room in the leaf")
+            for (cell, reference) in references.enumerated() {
+                unsafe referenceAddress(cell).storeBytes(of: reference, as: Reference.self)
+            }
+            setCount(references.count)
         }
 
         func insert(_ head: UInt64, _ reference: Reference, at cell: Int) {
@@ -294,10 +399,14 @@ import LarderPlatform
         for index in directory.indices {
             let leaf = leaf(index)
             precondition(leaf.count > 0, "an empty leaf was kept")
-            precondition(directory[index].head == leaf.head(0), "the directory has another head")
+            let first = firstEntry(index)
+            let isCommon = unsafe first.key.hasPrefix(common.span.bytes)
+            precondition(isCommon, "a first key begins otherwise")
+            precondition(directory[index].head == Self.head(first.key, from: common.count), "the directory has another head")
             for cell in 0..<leaf.count {
                 let reference = leaf.reference(cell)
-                precondition(leaf.head(cell) == Self.head(entry(reference).key), "a head of another key")
+                precondition(Self.side(entry(reference).key, first.key.extracting(0..<leaf.shared)) == 0, "a key that begins otherwise")
+                precondition(leaf.head(cell) == Self.head(entry(reference).key, from: leaf.shared), "a head of another key")
                 if let last { precondition(entry(last).key.compare(to: entry(reference).key) < 0, "out of order") }
                 last = reference
             }

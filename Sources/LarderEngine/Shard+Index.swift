@@ -12,6 +12,18 @@ package enum ListingReadiness: Equatable, Sendable {
     case outOfMemory
 }
 
+/// What a step of making an index has come to.
+enum IndexProgress {
+    case ready
+    /// There is more to do in the shard.
+    case building
+    /// These are to be sorted with the shard unlocked, and given back (`ListedNamespace.takeBack`).
+    case gathered(KeyCollection, ListedNamespace)
+    /// Somebody else is at it.
+    case busy
+    case outOfMemory
+}
+
 extension Shard {
     // MARK: Hearing of changes. Namespaces that were never listed have no index, and cost one test.
 
@@ -23,7 +35,9 @@ extension Shard {
 
     mutating func indexReplace(_ reference: Reference, with replacement: Reference, _ entry: Entry) {
         guard !indexes.isEmpty, let listed = indexes[entry.namespaceSlot] else { return }
-        listed.index.replace(reference, with: replacement)
+        if listed.isComplete { return listed.index.replace(reference, with: replacement) }
+        // The former reference may have been gathered and not placed, and is of no use any more.
+        if !listed.index.insert(replacement, &slab) { indexes.remove(entry.namespaceSlot) }
     }
 
     mutating func indexRemove(_ reference: Reference, _ entry: Entry) {
@@ -41,34 +55,90 @@ extension Shard {
     /// Makes the namespace's index, or goes on making it, as far as `work` allows.
     ///
     /// - Parameter work: How many entries may be looked at; less what was, on return.
-    mutating func prepareIndex(_ namespace: Namespace, now: Milliseconds, work: inout Int) -> ListingReadiness {
+    mutating func prepareIndex(_ namespace: Namespace, now: Milliseconds, work: inout Int) -> IndexProgress {
         let slot = namespace.slot
-        let flushLSN = namespace.flushLSN
-        notice(namespace, flushLSN: flushLSN)
-        let listed = indexes[slot] ?? indexes.make(slot, arena: arena, now: now)
+        notice(namespace, flushLSN: namespace.flushLSN)
+        let listed = indexes[slot] ?? makeIndex(slot, now: now)
         listed.lastListed = now
+        switch listed.step {
+        case .complete: return .ready
+        case .sorting: return .busy
+        case .gathering:
+            gather(listed, namespace, &work)
+            guard listed.isScanned || listed.gathered.isFull else { return .building }
+            listed.step = .sorting
+            var gathered = KeyCollection()
+            swap(&gathered, &listed.gathered)
+            return .gathered(gathered, listed)
+        case .placing:
+            guard place(listed, namespace, &work) else {
+                indexes.remove(slot)
+                return .outOfMemory
+            }
+            if listed.gathered.isUsedUp { listed.step = listed.isScanned ? .complete : .gathering }
+            guard listed.isComplete else { return .building }
+            listed.gathered = KeyCollection()
+            return .ready
+        }
+    }
+
+    private mutating func makeIndex(_ slot: UInt16, now: Milliseconds) -> ListedNamespace {
+        let listed = indexes.make(slot, arena: arena, now: now)
+        listed.gathered.reserve(namespaces[slot].keys)
+        return listed
+    }
+
+    /// Notes entries of the namespace that the table's next buckets hold.
+    private func gather(_ listed: ListedNamespace, _ namespace: Namespace, _ work: inout Int) {
+        let (slot, flushLSN) = (namespace.slot, namespace.flushLSN)
         var references: [Reference] = []
-        while !listed.isComplete && work > 0 {
-            references.removeAll(keepingCapacity: true)
+        while work > 0 && !listed.isScanned {
+            let before = references.count
             let goesOn = table.scan(&listed.cursor) { reference, _ in
                 let entry = table.entry(reference)
                 if entry.namespaceSlot == slot && entry.lsn > flushLSN { references.append(reference) }
             }
             table.prefetchScan(listed.cursor)
-            for reference in references where !listed.index.insert(reference, &slab) {
-                indexes.remove(slot)
-                return .outOfMemory
-            }
-            work -= Self.workPerBucket + references.count
-            listed.isComplete = !goesOn
+            work -= Self.workPerBucket + references.count - before
+            listed.isScanned = !goesOn
         }
-        return listed.isComplete ? .ready : .building
+        listed.gathered.add(references) { table.entry($0) }
+    }
+
+    /// Puts keys that were gathered and sorted into the index: those that ascend together, as they should all do, the others one by
+    /// one.
+    ///
+    /// An entry may have gone since, and its memory may be another's. But whatever entry of the namespace lies there now belongs
+    /// into the index.
+    ///
+    /// - Returns: false when there is no memory.
+    private mutating func place(_ listed: ListedNamespace, _ namespace: Namespace, _ work: inout Int) -> Bool {
+        var run: [Reference] = []
+        var others: [Reference] = []
+        run.reserveCapacity(OrderedIndex.runMax)
+        while work > 0, run.count < OrderedIndex.runMax, let reference = listed.gathered.takeNext() {
+            work -= 1
+            if let ahead = listed.gathered.ahead(Self.entriesAhead) { slab.prefetch(ahead) }
+            guard slab.isLiveEntry(reference) else { continue }
+            let entry = table.entry(reference)
+            guard entry.namespaceSlot == namespace.slot, entry.lsn > namespace.flushLSN else { continue }
+            if let last = run.last, table.entry(last).key.compare(to: entry.key) >= 0 {
+                others.append(reference)
+            } else {
+                run.append(reference)
+            }
+        }
+        if run.count < OrderedIndex.runMax / 4 || !listed.index.insert(run: run, &slab) { others += run }
+        for reference in others where !listed.index.insert(reference, &slab) { return false }
+        work -= others.count
+        return true
     }
 
     /// Whether there is something to put in order first.
     func lacksIndex(_ namespace: Namespace) -> Bool { !(indexes[namespace.slot]?.isComplete ?? false) }
 
     private static var workPerBucket: Int { 8 }
+    private static var entriesAhead: Int { 8 }
 
     /// Discards indexes that nobody has read since `time`, and gives some of the memory of discarded ones back.
     ///

@@ -1,7 +1,8 @@
 // Which namespaces of a shard have an ordered index, and how far each has come.
 //
-// An index is made when its namespace is first listed, by a pass over the shard's table in steps; meanwhile every write goes
-// to it as well, so it is complete when the pass is. It goes when nobody has listed the namespace for a while.
+// An index is made when its namespace is first listed, by a pass over the shard's table: keys are gathered in steps, sorted with
+// the shard unlocked, and placed in steps. Meanwhile every write goes to the index as well, so it is complete when the last
+// one that was found is placed. It goes when nobody has listed the namespace for a while.
 
 import LarderPlatform
 
@@ -10,12 +11,30 @@ final class ListedNamespace {
     var index: OrderedIndex
     /// Where the pass over the table goes on.
     var cursor: UInt64 = 0
-    var isComplete = false
+    /// Whether the pass has come to its end.
+    var isScanned = false
+    var gathered = KeyCollection()
+    var step = Step.gathering
+    var isComplete: Bool { step == .complete }
     var lastListed: Milliseconds
+
+    enum Step {
+        case gathering
+        /// Somebody has `gathered`, and puts it in order.
+        case sorting
+        case placing
+        case complete
+    }
 
     init(arena: PageArena, now: Milliseconds) {
         index = OrderedIndex(arena: arena)
         lastListed = now
+    }
+
+    /// Takes back what was sorted.
+    func takeBack(_ sorted: KeyCollection) {
+        gathered = sorted
+        step = .placing
     }
 }
 

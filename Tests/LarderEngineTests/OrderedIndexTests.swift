@@ -118,6 +118,31 @@ private struct Bench: ~Copyable {
         #expect(inUse == 0, "seed \(seed)")
     }
 
+    @Test func `a run of keys becomes a leaf of its own, and heads begin behind what its keys share`() {
+        var bench = Bench()
+        var runs: [[Reference]] = []
+        for run in [2, 0, 3, 1] {
+            let keys = (0..<120).map { Array("a-long-common-beginning/\(1_000 + run * 120 + $0)".utf8) }
+            runs.append(keys.map { bench.allocate($0) })
+        }
+        for run in runs {
+            let isPlaced = bench.index.insert(run: run, &bench.slab)
+            #expect(isPlaced)
+            bench.index.checkInvariants()
+        }
+        let found = bench.keys()
+        #expect(found == (1_000..<1_480).map { Array("a-long-common-beginning/\($0)".utf8) })
+        // A key that shares nothing with the others, before and behind them.
+        for key in ["Z", "a-long", "a-long-common-beginning/1119x", "b", ""] { bench.insert(Array(key.utf8) + [1]) }
+        bench.index.checkInvariants()
+        #expect(bench.index.count == 485)
+        // A run whose place is taken changes nothing.
+        let late = [bench.allocate(Array("a-long-common-beginning/1118y".utf8)), bench.allocate(Array("c".utf8))]
+        let isPlaced = bench.index.insert(run: late, &bench.slab)
+        #expect(!isPlaced)
+        bench.index.checkInvariants()
+    }
+
     @Test func `leaves are given back a few at a time`() {
         var bench = Bench()
         for number in 0..<1_000 { bench.insert(Array("key-\(number)".utf8)) }

@@ -113,13 +113,80 @@ import Testing
             if readiness == .ready { break }
             #expect(readiness == .building)
             slices += 1
-            // Comes while the order is being made.
+            // Comes while the order is being made, or goes, or is stored elsewhere.
             harness.put("new-\(slices)", "")
             harness.remove("key-\(slices)")
+            harness.put("key-\(1_999 - slices)", "longer than it was")
         }
         #expect(slices > 10)
         let expected = ((slices + 1)..<2_000).map { "key-\($0)" } + ["key-0"] + (1...slices).map { "new-\($0)" }
         #expect(harness.list(limit: 1_000) == expected.sorted())
+    }
+
+    /// Keys as they come in practice, and such that sorting them by a few of their bytes tells nothing.
+    @Test(arguments: ["", "session/", "a-namespace-wide/common-beginning/"], [1, 16]) func `any keys are put in order`(
+        _ beginning: String, _ shards: Int
+    ) {
+        let harness = StoreHarness(shards: shards)
+        var keys: [String] = []
+        for number in 0..<3_000 {
+            keys.append("\(beginning)\(number)")
+            if number % 7 == 0 { keys.append("\(beginning)0123456789abcdef0123456789abcdef\(number)") }
+            if number % 11 == 0 { keys.append("other/\(number)/tail") }
+        }
+        for key in keys.shuffled() { harness.put(key, "") }
+        #expect(harness.list(limit: 1_000) == keys.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) })
+        harness.store.checkInvariants()
+    }
+
+    @Test func `what two listings put in order at the same time is in order once`() throws {
+        let harness = StoreHarness(shards: 16)
+        for number in 0..<20_000 { harness.put("key-\(number)", "") }
+        let (store, main, now) = (harness.store, harness.main, harness.now)
+        let threads = try (0..<3).map { _ in
+            try Thread(name: "lister") {
+                while true {
+                    var work = 300
+                    if store.prepareListing(main, now: now, work: &work) == .ready { return }
+                }
+            }
+        }
+        for number in 0..<2_000 {
+            harness.put("key-\(number * 7)", "longer than it was")
+            harness.remove("key-\(number * 5 + 1)")
+            harness.put("new-\(number)", "")
+        }
+        for thread in threads { thread.join() }
+        harness.store.checkInvariants()
+        var expected = Set((0..<20_000).map { "key-\($0)" })
+        for number in 0..<2_000 {
+            expected.insert("key-\(number * 7)")
+            expected.remove("key-\(number * 5 + 1)")
+            expected.insert("new-\(number)")
+        }
+        let found = harness.list(limit: 1_000)
+        #expect(found.count == expected.count)
+        #expect(expected.subtracting(found).sorted().prefix(5) == [])
+        #expect(Set(found).subtracting(expected).sorted().prefix(5) == [])
+        #expect(found == found.sorted())
+    }
+
+    @Test func `a flush while keys are put in order leaves none of them`() {
+        let harness = StoreHarness(shards: 2)
+        for number in 0..<2_000 { harness.put("key-\(number)", "") }
+        var calls = 0
+        while true {
+            var work = 100
+            if harness.store.prepareListing(harness.main, now: harness.now, work: &work) == .ready { break }
+            calls += 1
+            if calls == 15 {
+                _ = harness.store.flushNamespace(harness.main, now: harness.now)
+                for number in 0..<50 { harness.put("new-\(100 + number)", "") }
+            }
+        }
+        #expect(calls > 15)
+        #expect(harness.list(limit: 1_000) == (0..<50).map { "new-\(100 + $0)" })
+        harness.store.checkInvariants()
     }
 
     @Test(arguments: [1, 50, 700]) func `a page that ends when its work is done goes on to the same keys`(_ workMax: Int) {
