@@ -77,6 +77,9 @@ package final class DurableStore: Sendable {
         let began = clock.elapsed()
         var current = opened.withLock { $0 }
         guard current.log == nil, !current.isClosed else { throw .notOpen }
+        // What is found may be there only for the kernel yet: a segment made behind one whose name a power cut then takes back would
+        // stand behind a gap.
+        try naming(directory.files.path) { () throws(SystemError) in try directory.files.syncDirectory() }
         // Before anything else is made, so that an interrupted first start is not taken for a directory without a manifest.
         if current.isNew { try directory.publish(current.manifest) }
         let past = otherLog

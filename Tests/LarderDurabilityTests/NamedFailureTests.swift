@@ -72,6 +72,26 @@ import Testing
         }
     }
 
+    @Test func `a start went on behind a segment whose name was not on the medium yet, and a power cut then left a gap`() throws {
+        let life = try StorageLife(MemoryFileSystem())
+        guard let files = life.files as? MemoryFileSystem else { return }
+        _ = put(life, "key", [1])
+        life.sync()
+        // The next segment gets its name, and the sync of the names fails.
+        files.setFault { $0.call == .syncDirectory ? .error(SystemError.inputOutput) : nil }
+        _ = put(life, "large", [UInt8](repeating: 2, count: 6_000))
+        life.sync()
+        #expect(life.log.state == .failed)
+        for calls in 0..<40 {
+            let killed = files.afterKill()
+            killed.stop(after: calls)
+            _ = try? StorageLife(killed)
+            for seed in 0..<16 as Range<UInt64> {
+                #expect(read(try StorageLife(killed.afterPowerCut(seed: seed)), "key")?.value == [1], "\(calls) calls, seed \(seed)")
+            }
+        }
+    }
+
     @Test func `a lock file left by a dead process is in nobody's way`() throws {
         let files = MemoryFileSystem()
         files.setContent(FileName.lockName, Array("pid 99999\n".utf8))
