@@ -138,7 +138,8 @@ let package = Package(
         // The program in processes of its own: killed, restarted, fed with bad input and with real data.
         .testTarget(
             name: "LarderSystemTests",
-            dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "larder", "CTestProbe"], exclude: ["sdk_check.py"],
+            dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "larder", "CTestProbe", "TestFigures"],
+            exclude: ["sdk_check.py"],
             swiftSettings: testSettings),
     ],
     swiftLanguageModes: [.v6]

@@ -134,6 +134,9 @@ import Testing
         }
     }
 
+    /// So many by rule, and as many at random.
+    static let statesOfCall = 48
+
     @Test func `every state that a power cut can leave of a whole run is a prefix with everything promised`() throws {
         let began = ContinuousClock.now
         let findings = Findings()
@@ -144,14 +147,11 @@ import Testing
             let run = try record(seed, Self.canonicalRun(seed))
             if seed == Scale.seed { try expectCanonical(run) }
             let states = States()
-            let left = Scale.crashStates - distinct
-            let each = max(48, left / run.boundaries.count / 2)
             inParallel(run.boundaries.count) { [seed] call in
-                guard states.count < left + 1_000 else { return }
                 let disk = run.boundaries[call].disk
-                var crashes = Array(disk.crashStates.prefix(each))
+                var crashes = Array(disk.crashStates.prefix(Self.statesOfCall))
                 if disk.unsyncedCount > 0 {
-                    crashes += (0..<each).map { disk.randomCrashState(seed: UInt64(call) << 20 | UInt64($0)) }
+                    crashes += (0..<Self.statesOfCall).map { disk.randomCrashState(seed: UInt64(call) << 20 | UInt64($0)) }
                 }
                 explore(crashes, call, run, states, findings, "run \(seed)")
             }

@@ -2,15 +2,17 @@ import Foundation
 import LarderBytes
 import LarderPlatform
 import LarderWire
+import TestFigures
 import Testing
 
 /// Clients write unique values over both protocols, the server is killed at a random moment and started again, and
 /// every key must be in a state that it was acknowledged in or that was on its way.
 @Suite("Kill -9 and restart", .serialized) struct KillTests {
-    static var cycles: Int { ProcessInfo.processInfo.environment["LARDER_KILL_CYCLES"].flatMap { Int($0) } ?? 100 }
+    static let cycles = scale("LARDER_KILL_CYCLES", 100)
 
     @Test(arguments: ["always", "interval"])
     func `no acknowledged write is lost, no value is wrong, no expired key lives`(durability: String) throws {
+        let began = ContinuousClock.now
         let seed = ProcessInfo.processInfo.environment["LARDER_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 1...(1 << 40))
         var random = SeededRandom(seed)
         // Small limits, so that rotation and snapshots happen under fire.
@@ -19,9 +21,10 @@ import Testing
         let ledgers = (0..<6).map { Ledger(client: $0, seed: random.next()) }
         var acknowledged = 0
         var checked = 0
+        var faults = (lost: 0, wrong: 0)
         for cycle in 0..<Self.cycles {
             try server.start()
-            checked += try verify(ledgers, port: server.port, overHTTP: cycle % 2 == 0, "seed \(seed) cycle \(cycle)")
+            checked += try verify(ledgers, port: server.port, overHTTP: cycle % 2 == 0, "seed \(seed) cycle \(cycle)", &faults)
             let port = server.port
             let threads = ledgers.enumerated().map { index, ledger in
                 let done = DispatchSemaphore(value: 0)
@@ -39,13 +42,18 @@ import Testing
             acknowledged = ledgers.reduce(0) { $0 + $1.acknowledged }
         }
         try server.start()
-        checked += try verify(ledgers, port: server.port, overHTTP: false, "seed \(seed) end")
+        checked += try verify(ledgers, port: server.port, overHTTP: false, "seed \(seed) end", &faults)
         #expect(server.stop() == 0)
-        print("kill -9, \(durability): \(Self.cycles) cycles, \(acknowledged) acknowledged writes, \(checked) keys checked, seed \(seed)")
+        Figure(
+            "kill -9, `\(durability)`: \(Figure.grouped(acknowledged)) acknowledged, \(Figure.grouped(checked)) keys read", Self.cycles, "kills",
+            lost: faults.lost, wrong: faults.wrong, seeds: seed...seed
+        ).record("50-kill-\(durability)", since: began)
         #expect(acknowledged > Self.cycles * 100, "too little was written to show anything")
     }
 
-    private func verify(_ ledgers: [Ledger], port: UInt16, overHTTP: Bool, _ context: String) throws -> Int {
+    private func verify(
+        _ ledgers: [Ledger], port: UInt16, overHTTP: Bool, _ context: String, _ faults: inout (lost: Int, wrong: Int)
+    ) throws -> Int {
         let binary = try BinaryClient(port: port)
         let http = try HTTPClient(port: port)
         var count = 0
@@ -64,6 +72,7 @@ import Testing
                     #expect(answer.status == .ok || answer.status == .notFound, "\(context): \(key) answered \(answer.status)")
                 }
                 if let fault = ledger.settle(index, found: found, between: before, and: Ledger.now()) {
+                    if found == nil { faults.lost += 1 } else { faults.wrong += 1 }
                     Issue.record("\(context): \(key): \(fault)")
                 }
                 count += 1

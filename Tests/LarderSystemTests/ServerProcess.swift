@@ -10,6 +10,8 @@ final class ServerProcess {
     private var log = LogLines()
     private let arguments: [String]
     private let environment: [String: String]
+    /// A program with arguments that runs the server in its own place.
+    var wrapper: [String] = []
 
     struct DidNotStart: Error, CustomStringConvertible {
         let description: String
@@ -23,6 +25,8 @@ final class ServerProcess {
     }
 
     deinit { kill() }
+
+    var dataDirectory: String { directory + "/data" }
 
     static func freshDirectory() -> String {
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("larder-test-\(UUID().uuidString)")
@@ -39,8 +43,9 @@ final class ServerProcess {
     /// Starts the server and waits until it has recovered.
     func start() throws {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: Self.binary)
-        process.arguments = ["serve", "--listen", "127.0.0.1:\(port)", "--data", directory + "/data"] + arguments
+        let command = wrapper + [Self.binary, "serve", "--listen", "127.0.0.1:\(port)", "--data", dataDirectory] + arguments
+        process.executableURL = URL(fileURLWithPath: command[0])
+        process.arguments = Array(command.dropFirst())
         process.environment = environment.merging(["PATH": "/usr/bin:/bin"]) { mine, _ in mine }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
@@ -51,7 +56,7 @@ final class ServerProcess {
         pipe.fileHandleForReading.readabilityHandler = { handle in
             let data = handle.availableData
             if data.isEmpty { handle.readabilityHandler = nil }
-            log.append(data)
+            data.isEmpty ? log.end() : log.append(data)
         }
         try process.run()
         self.process = process
@@ -122,10 +127,19 @@ final class ServerProcess {
 final class LogLines: @unchecked Sendable {
     private let condition = NSCondition()
     private var data = Data()
+    private var hasEnded = false
 
     func append(_ more: Data) {
         condition.lock()
         data.append(more)
+        condition.broadcast()
+        condition.unlock()
+    }
+
+    /// No more text will come.
+    func end() {
+        condition.lock()
+        hasEnded = true
         condition.broadcast()
         condition.unlock()
     }
@@ -136,7 +150,7 @@ final class LogLines: @unchecked Sendable {
         return String(decoding: data, as: UTF8.self)
     }
 
-    /// The first line that contains `wanted`, once it is complete.
+    /// The first line that contains `wanted`, once it is complete; nil when the text ends or the time is over before.
     func wait(for wanted: String, seconds: Double) -> String? {
         let deadline = Date(timeIntervalSinceNow: seconds)
         condition.lock()
@@ -144,7 +158,7 @@ final class LogLines: @unchecked Sendable {
         while true {
             let complete = String(decoding: data, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).dropLast()
             if let line = complete.first(where: { $0.contains(wanted) }) { return String(line) }
-            if !condition.wait(until: deadline) { return nil }
+            if hasEnded || !condition.wait(until: deadline) { return nil }
         }
     }
 }

@@ -32,7 +32,7 @@ package struct Figure: Sendable {
     /// - Parameter place: Where it stands in the table, and the name of its file.
     package func record(_ place: String, since began: ContinuousClock.Instant) {
         let seconds = (ContinuousClock.now - began).components.seconds
-        let range = seeds.map { "\($0.lowerBound) to \($0.upperBound)" } ?? ""
+        let range = seeds.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound) to \($0.upperBound)" } ?? ""
         let row = "| \(name) | \(Self.grouped(count)) \(unit) | \(lost) | \(wrong) | \(range) | \(seconds) s |"
         print(row)
         guard let directory = ProcessInfo.processInfo.environment["LARDER_FIGURES"] else { return }

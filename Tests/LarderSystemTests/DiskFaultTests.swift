@@ -1,0 +1,195 @@
+import Foundation
+import TestFigures
+import Testing
+
+/// System calls of the real server fail. Nothing acknowledged is lost, nothing wrong is told, and the server says what happened
+/// (docs/reliability.md).
+@Suite("Disk faults", .serialized) struct DiskFaultTests {
+    static let rounds = scale("LARDER_FAULT_ROUNDS", 1)
+    static let seed = UInt64(scale("LARDER_SEED", 1))
+
+    /// What happens to a server that is at work, and what it has to say then; nil: nothing that a person needs to know.
+    private static let atWork: [(fault: CallFault, says: String?)] = [
+        (CallFault("fdatasync", "EIO", "1"), "log is failed: fdatasync"),
+        (CallFault("fdatasync", "EIO", "7"), "log is failed: fdatasync"),
+        (CallFault("fdatasync", "ENOSPC", "3"), "log is failed: fdatasync"),
+        (CallFault("fdatasync", "EDQUOT", "3"), "log is failed: fdatasync"),
+        (CallFault("fdatasync", "EINTR", "2..6"), nil),
+        (CallFault("fdatasync,fsync", "EIO", "40+"), "log is failed: fdatasync"),
+        (CallFault("pwritev", "EIO", "1"), "log is failed: pwritev"),
+        (CallFault("pwritev", "EIO", "20"), "log is failed: pwritev"),
+        (CallFault("pwritev", "EROFS", "5+"), "log is failed: pwritev"),
+        (CallFault("pwritev", "ENOSPC", "4"), nil),
+        (CallFault("pwritev", "ENOSPC", "10..12"), nil),
+        (CallFault("pwritev", "EDQUOT", "8"), nil),
+        (CallFault("pwritev", "EINTR", "3..30"), nil),
+        (CallFault("fallocate", "ENOSPC", "1"), nil),
+        (CallFault("fallocate", "EIO", "1"), nil),
+        (CallFault("openat", "EIO", "1", isAboutNames: true), nil),
+        (CallFault("openat", "EIO", "2", isAboutNames: true), nil),
+        (CallFault("openat", "ENOSPC", "3", isAboutNames: true), nil),
+        (CallFault("openat", "EMFILE", "1..3", isAboutNames: true), nil),
+        (CallFault("renameat", "EIO", "1", isAboutNames: true), nil),
+        (CallFault("renameat", "EIO", "2", isAboutNames: true), nil),
+        (CallFault("renameat", "ENOSPC", "3", isAboutNames: true), nil),
+        (CallFault("linkat", "EIO", "1", isAboutNames: true), nil),
+        (CallFault("unlinkat", "EIO", "1..3", isAboutNames: true), nil),
+        (CallFault("fsync", "EIO", "1", isAboutNames: true), nil),
+        (CallFault("fsync", "EIO", "2", isAboutNames: true), nil),
+    ]
+
+    /// What happens to a start.
+    private static let atStart: [CallFault] = [
+        CallFault("openat", "EIO", "1", isAboutNames: true), CallFault("openat", "EMFILE", "4", isAboutNames: true),
+        CallFault("openat", "EIO", "7", isAboutNames: true), CallFault("openat", "ENOSPC", "12..14", isAboutNames: true),
+        CallFault("fdatasync", "EIO", "1"), CallFault("fdatasync", "EIO", "2"), CallFault("fdatasync", "ENOSPC", "3"),
+        CallFault("fdatasync", "EINTR", "1..9"), CallFault("pwritev", "EIO", "1"), CallFault("pwritev", "ENOSPC", "2"),
+        CallFault("pwritev", "EINTR", "1..9"), CallFault("fallocate", "ENOSPC", "1"), CallFault("renameat", "EIO", "1", isAboutNames: true),
+        CallFault("renameat", "EROFS", "2", isAboutNames: true), CallFault("linkat", "EIO", "1", isAboutNames: true),
+        CallFault("unlinkat", "EIO", "1..9", isAboutNames: true), CallFault("fsync", "EIO", "1", isAboutNames: true),
+        CallFault("fsync", "EIO", "2", isAboutNames: true),
+    ]
+
+    /// Small limits, so that segments change and snapshots are taken all the time.
+    private func server() -> ServerProcess {
+        ServerProcess(arguments: ["--durability", "always", "--snapshot-log-bytes", "1MiB", "--snapshot-bytes-per-second", "0"])
+    }
+
+    @Test(.enabled(if: CallTrace.isAvailable))
+    func `a call that fails while the server is at work loses nothing, and the server says so`() throws {
+        let began = ContinuousClock.now
+        var random = SeededRandom(Self.seed)
+        let server = server()
+        defer { server.removeDirectory() }
+        var total = RecordedLoad.Judgement()
+        var injected = 0
+        for round in 0..<Self.rounds {
+            for (index, (fault, says)) in Self.atWork.enumerated() {
+                try server.start()
+                let trace = try CallTrace.attach(fault, to: server, output: "\(server.directory)/trace")
+                let load = try RecordedLoad(server, in: server.directory, dialect: index % 2 == 0 ? "binary" : "http", seed: random.next())
+                load.wait(for: .max) { trace.injected > 0 }
+                #expect(trace.injected > 0, "\(fault.testDescription) did not happen")
+                if let says {
+                    #expect(server.waitForLog(says, seconds: 20), "\(fault.testDescription): \(server.logText)")
+                    #expect(server.logText.contains(fault.words), "\(fault.testDescription): \(server.logText)")
+                } else {
+                    // It goes on, or has said why not.
+                    load.wait(for: load.acknowledged + 2_000) { server.logText.contains(fault.words) }
+                }
+                injected += trace.injected
+                server.kill()
+                load.finish()
+                trace.finish()
+                try server.start()
+                let judgement = try load.check(on: server)
+                #expect(judgement.lost == 0 && judgement.wrong == 0, "\(fault.testDescription), round \(round): \(judgement.named)")
+                total += judgement
+                server.kill()
+            }
+        }
+        Figure(
+            "calls that fail at work: \(Figure.grouped(injected)) faults, \(Figure.grouped(total.reads)) keys read",
+            Self.rounds * Self.atWork.count, "runs", lost: total.lost, wrong: total.wrong, seeds: Self.seed...Self.seed
+        ).record("61-faults-at-work", since: began)
+    }
+
+    @Test(.enabled(if: CallTrace.isAvailable))
+    func `a call that fails during a start either matters to nobody or ends the start with a reason, and the next one has everything`() throws {
+        let began = ContinuousClock.now
+        var random = SeededRandom(Self.seed)
+        let server = server()
+        defer { server.removeDirectory() }
+        var total = RecordedLoad.Judgement()
+        var (injected, ended) = (0, 0)
+        for _ in 0..<Self.rounds {
+            for fault in Self.atStart {
+                try server.start()
+                let load = try RecordedLoad(server, in: server.directory, seed: random.next())
+                load.wait(for: 3_000)
+                server.kill()
+                load.finish()
+                let (wrapper, trace) = CallTrace.wrapper(fault, server, output: "\(server.directory)/trace")
+                server.wrapper = wrapper
+                do {
+                    try server.start()
+                } catch let refusal as ServerProcess.DidNotStart {
+                    ended += 1
+                    #expect(refusal.description.contains(fault.words), "\(fault.testDescription): \(refusal)")
+                }
+                server.kill()
+                injected += trace.injected
+                #expect(trace.injected > 0, "\(fault.testDescription) did not happen")
+                server.wrapper = []
+                try server.start()
+                let judgement = try load.check(on: server)
+                #expect(judgement.lost == 0 && judgement.wrong == 0, "\(fault.testDescription): \(judgement.named)")
+                total += judgement
+                server.kill()
+            }
+        }
+        #expect(ended > 0)
+        Figure(
+            "calls that fail during a start: \(Figure.grouped(injected)) faults, \(ended) starts ended, \(Figure.grouped(total.reads)) keys read",
+            Self.rounds * Self.atStart.count, "runs", lost: total.lost, wrong: total.wrong, seeds: Self.seed...Self.seed
+        ).record("62-faults-at-start", since: began)
+    }
+
+    /// The page cache believes what the medium has refused, and a second sync says that all is well.
+    @Test(.enabled(if: LoopDisk.available.contains(.ext4)))
+    func `a medium that fills up under the file system is a failed sync, and what was acknowledged before is there`() throws {
+        let began = ContinuousClock.now
+        let medium = try Medium(megabytes: 96)
+        let disk = try LoopDisk(.ext4, on: medium.path, megabytes: 512)
+        let notes = ServerProcess.freshDirectory()
+        defer { try? FileManager.default.removeItem(atPath: notes) }
+        let server = ServerProcess(directory: disk.path, arguments: ["--durability", "always"])
+        try server.start()
+        let load = try RecordedLoad(server, in: notes, seed: Self.seed)
+        load.wait(for: 1_000)
+        medium.fill()
+        #expect(server.waitForLog("log is failed: fdatasync", seconds: 60), "\(server.logText)")
+        let http = try HTTPClient(port: server.port)
+        #expect(try http.call("PUT", "/kv/default/refused", body: [1]).status == 503)
+        #expect(try http.call("GET", "/kv/default/refused").status == 404)
+        server.kill()
+        load.finish()
+        medium.free()
+        try disk.remount()
+        try server.start()
+        let judgement = try load.check(on: server)
+        server.kill()
+        #expect(judgement.named == [])
+        #expect(judgement.lost == 0 && judgement.wrong == 0)
+        #expect(judgement.reads > 100)
+        Figure(
+            "a medium that is full under ext4, \(Figure.grouped(judgement.reads)) keys read", 1, "run", lost: judgement.lost,
+            wrong: judgement.wrong, seeds: Self.seed...Self.seed
+        ).record("63-full-medium", since: began)
+    }
+}
+
+/// A medium of so many megabytes, for the image of a disk.
+private final class Medium {
+    let path = ServerProcess.freshDirectory()
+
+    init(megabytes: Int) throws {
+        let mounted = run("mount", "-t", "tmpfs", "-o", "size=\(megabytes)m", "tmpfs", path)
+        guard mounted.status == 0 else { throw LoopDisk.CannotBeMade(description: mounted.text) }
+    }
+
+    deinit {
+        if run("umount", path).status != 0 { run("umount", "--lazy", path) }
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// Leaves no byte free.
+    func fill() {
+        run("dd", "if=/dev/zero", "of=\(path)/filler", "bs=64k")
+        run("dd", "if=/dev/zero", "of=\(path)/rest", "bs=1")
+    }
+
+    func free() {
+        for name in ["filler", "rest"] { try? FileManager.default.removeItem(atPath: "\(path)/\(name)") }
+    }
+}

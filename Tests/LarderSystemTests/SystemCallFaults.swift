@@ -1,0 +1,95 @@
+// Makes system calls of the real server fail, by strace's `inject`. The server knows nothing of it.
+
+import Foundation
+import Testing
+
+/// Which calls fail, how, and at which of their occurrences. Each thread counts its own.
+struct CallFault: Sendable, CustomTestStringConvertible {
+    var calls: String
+    var error: String
+    /// As strace spells it: `3` the third, `2..4`, `5+` from the fifth on.
+    var when: String
+    /// Only calls that concern the data directory itself: its names.
+    var isAboutNames = false
+
+    init(_ calls: String, _ error: String, _ when: String, isAboutNames: Bool = false) {
+        self.calls = calls
+        self.error = error
+        self.when = when
+        self.isAboutNames = isAboutNames
+    }
+
+    var testDescription: String { "\(calls) \(error) \(when)" }
+
+    /// What a person is told of the error.
+    var words: String {
+        switch error {
+        case "EIO": "Input/output error"
+        case "ENOSPC": "No space left on device"
+        case "EDQUOT": "Disk quota exceeded"
+        case "EROFS": "Read-only file system"
+        case "EMFILE": "Too many open files"
+        default: error
+        }
+    }
+
+    fileprivate func arguments(_ dataDirectory: String, _ output: String) -> [String] {
+        ["-f", "-o", output, "-e", "trace=\(calls)", "-e", "inject=\(calls):error=\(error):when=\(when)"]
+            + (isAboutNames ? ["-P", dataDirectory] : [])
+    }
+}
+
+/// The calls of one server, as strace saw them.
+final class CallTrace {
+    private static let strace = "/usr/bin/strace"
+    private let process: Process?
+    private let output: String
+
+    /// Whether strace is there and may attach to processes; the reason is printed when not.
+    static let isAvailable: Bool = {
+        guard FileManager.default.isExecutableFile(atPath: strace) else {
+            print("no system calls are made to fail: there is no \(strace)")
+            return false
+        }
+        let attached = run(strace, "-o", "/dev/null", "true")
+        if attached.status != 0 { print("no system calls are made to fail: \(attached.text)") }
+        return attached.status == 0
+    }()
+
+    /// A program to start a server under, so that its first calls fail; the server is the process that is started.
+    static func wrapper(_ fault: CallFault, _ server: ServerProcess, output: String) -> (wrapper: [String], trace: CallTrace) {
+        ([strace, "-D", "-qq"] + fault.arguments(server.dataDirectory, output), CallTrace(nil, output))
+    }
+
+    /// Attaches to a server that runs.
+    static func attach(_ fault: CallFault, to server: ServerProcess, output: String) throws -> CallTrace {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: strace)
+        process.arguments = fault.arguments(server.dataDirectory, output) + ["-p", "\(server.processID)"]
+        let pipe = Pipe()
+        let lines = LogLines()
+        process.standardError = pipe
+        pipe.fileHandleForReading.readabilityHandler = { handle in
+            let data = handle.availableData
+            if data.isEmpty { handle.readabilityHandler = nil }
+            data.isEmpty ? lines.end() : lines.append(data)
+        }
+        try process.run()
+        guard lines.wait(for: "attached", seconds: 30) != nil else { throw ServerProcess.DidNotStart(description: lines.text) }
+        return CallTrace(process, output)
+    }
+
+    private init(_ process: Process?, _ output: String) {
+        self.process = process
+        self.output = output
+    }
+
+    /// How many calls were made to fail so far.
+    var injected: Int {
+        guard let text = try? String(contentsOfFile: output, encoding: .utf8) else { return 0 }
+        return text.components(separatedBy: "(INJECTED)").count - 1
+    }
+
+    /// Waits for the end of strace, which comes with that of the server.
+    func finish() { process?.waitUntilExit() }
+}
