@@ -5,6 +5,8 @@
 #              ARGUMENTS="--only get,set" measures some and writes nothing
 # make bench-eviction   compare misses with libCacheSim's S3-FIFO, which comes from PyPI; some 15 minutes
 # make bench-micro    table, slab, wheel, log, codecs, listing by themselves
+# make figures        run the suites of reliability, and write what they counted into docs/reliability.md; some 5 minutes
+# make torture        the same with more of everything, in hours; see scripts/figures
 #
 # Needs Swift 6.3 and make. What else is missing on Debian or Ubuntu is installed by `make setup`, which the others call.
 
@@ -13,7 +15,7 @@ RELEASE := -c release
 # Tests run the optimised code: a million keys take minutes without.
 TESTING := $(RELEASE) -Xswiftc -enable-testing --scratch-path .build-test
 
-.PHONY: run build test bench-engine bench-eviction bench-micro setup clean
+.PHONY: run build test figures torture bench-engine bench-eviction bench-micro setup clean
 
 run: build
 	exec .build/release/larder serve $(ARGUMENTS)
@@ -24,6 +26,12 @@ build: setup
 test:
 	@./scripts/setup tests
 	$(SWIFT) test $(TESTING) --disable-xctest $(if $(FILTER),--filter $(FILTER))
+
+figures:
+	./scripts/figures every-run
+
+torture:
+	./scripts/figures torture
 
 # The servers run on processor 0, the load on processor 1.
 bench-engine: build
