@@ -66,8 +66,9 @@ import Testing
         for round in 0..<Self.rounds {
             for (index, (fault, says)) in Self.atWork.enumerated() {
                 try server.start()
-                let trace = try CallTrace.attach(fault, to: server, output: "\(server.directory)/trace")
                 let load = try RecordedLoad(server, in: server.directory, dialect: index % 2 == 0 ? "binary" : "http", seed: random.next())
+                load.wait(for: 100)
+                let trace = try CallTrace.attach(fault, to: server, output: "\(server.directory)/trace")
                 load.wait(for: .max) { trace.injected > 0 }
                 #expect(trace.injected > 0, "\(fault.testDescription) did not happen")
                 if let says {

@@ -60,7 +60,8 @@ final class RecordedLoad {
     /// Reads everything that was promised.
     func check(on server: ServerProcess) throws -> Judgement {
         let result = ServerProcess.run(["load", "--server", "127.0.0.1:\(server.port)", "--quiet", "--check", file, "--json"])
-        let report = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any], "\(result.error)")
+        try #require(!result.output.isEmpty, "\(result.error)")
+        let report = try #require(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
         let judged = try #require(report["judged"] as? [String: Any])
         func count(_ name: String) throws -> Int { try #require(judged[name] as? Int) }
         return Judgement(
