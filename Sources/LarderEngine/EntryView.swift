@@ -23,6 +23,7 @@ package struct EntryView: ~Escapable {
     package var contentType: RawSpan {
         @_lifetime(copy self)
         get {
+            if metadata.byteCount == 0 { return metadata }
             if let item = Metadata.item(Metadata.contentType, in: metadata) { return item }
             return metadata.extracting(0..<0)
         }

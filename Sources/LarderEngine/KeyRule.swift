@@ -2,6 +2,7 @@
 //
 // The rule belongs to a namespace and is the same in every dialect. Knows nothing of what is stored.
 
+import CLarderIntrinsics
 import LarderBytes
 
 /// Why some bytes are not a key.
@@ -43,22 +44,28 @@ package enum KeyRule: UInt8, Sendable, CaseIterable {
         return nil
     }
 
-    /// Eight bytes at a time; the last block overlaps the one before it, and a short key goes byte by byte.
+    /// Sixteen or eight bytes at a time, of which the last overlap those before them; a short key goes byte by byte.
     private static func hasOnlyPathBytes(_ key: RawSpan) -> Bool {
         let count = key.byteCount
-        if count < 8 {
-            for position in 0..<count where !isPathByte(key.byte(at: position)) { return false }
-            return true
+        if count >= 16 { return unsafe key.withUnsafeBytes { bytes in unsafe hasOnlyPathBytes(bytes.baseAddress!, count) } }
+        if count >= 8 {
+            return arePathBytes(key.littleEndian(at: 0, as: UInt64.self))
+                && arePathBytes(key.littleEndian(at: count &- 8, as: UInt64.self))
         }
-        var position = 0
-        while position <= count &- 8 {
-            if !arePathBytes(key.littleEndian(at: position, as: UInt64.self)) { return false }
-            position &+= 8
-        }
-        return position == count || arePathBytes(key.littleEndian(at: count &- 8, as: UInt64.self))
+        for position in 0..<count where !isPathByte(key.byte(at: position)) { return false }
+        return true
     }
 
-    private static func isDots(_ key: RawSpan) -> Bool { key.equals(".") || key.equals("..") }
+    private static func hasOnlyPathBytes(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+        var position = 0
+        while position <= count &- 16 {
+            if unsafe larder_are_path_bytes16(bytes + position) == 0 { return false }
+            position &+= 16
+        }
+        return unsafe position == count || larder_are_path_bytes16(bytes + (count &- 16)) != 0
+    }
+
+    private static func isDots(_ key: RawSpan) -> Bool { key.byteCount <= 2 && (key.equals(".") || key.equals("..")) }
 
     /// One bit for each of the 128 ASCII characters.
     private static func isPathByte(_ byte: UInt8) -> Bool {

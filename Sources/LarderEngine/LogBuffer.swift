@@ -67,12 +67,8 @@ package struct LogBatch: Equatable, Sendable {
 @safe package final class LogBuffer: @unchecked Sendable {
     // Safe to send: what follows `lock` is touched only by its holder, the atomics aside.
     private let lock = Lock()
-    private var staged: ByteBuffer
-    private var recordCount = 0
-    private var firstLSN = LSN.zero
-    private var lastRecordLSN = LSN.zero
-    private var oldestMilliseconds: Milliseconds = 0
-    private var owesSync = false
+    /// One value, which an append opens once.
+    private var staged = StagedRecords()
     private var isRefusing = false
     /// The latest time at which a batch was taken, Unix milliseconds.
     private var released: Milliseconds = 0
@@ -87,8 +83,7 @@ package struct LogBatch: Equatable, Sendable {
     /// - Parameter bytesMax: With this many bytes staged, appends answer `backlog`.
     package init(bytesMax: Int = 32 << 20) {
         self.bytesMax = bytesMax
-        staged = ByteBuffer()
-        staged.reserve(capacity)
+        staged.bytes.reserve(capacity)
     }
 
     // MARK: Appending
@@ -140,17 +135,10 @@ package struct LogBatch: Equatable, Sendable {
         _ record: borrowing LogRecord, _ body: Checksum, _ now: Milliseconds, owesSync: Bool
     ) -> LogAnswer {
         if isRefusing { return LogAnswer(.refused) }
-        guard staged.count < bytesMax, let lsn = nextLSN(now) else { return LogAnswer(.backlog) }
-        record.append(to: &staged, lsn: lsn, bodyChecksum: body)
-        if recordCount == 0 {
-            firstLSN = lsn
-            oldestMilliseconds = now
-        }
-        if owesSync { self.owesSync = true }
-        recordCount += 1
-        lastRecordLSN = lsn
+        guard byteCount < bytesMax, let lsn = nextLSN(now) else { return LogAnswer(.backlog) }
+        let byteCount = staged.add(record, body, lsn, now, owesSync: owesSync)
         lastLSN.store(lsn.rawValue, ordering: .releasing)
-        stagedBytes.store(staged.count, ordering: .releasing)
+        stagedBytes.store(byteCount, ordering: .releasing)
         return LogAnswer(.appended, lsn: lsn)
     }
 
@@ -171,7 +159,7 @@ package struct LogBatch: Equatable, Sendable {
         precondition(last >= appliedLSN, "an LSN would be used twice")
         precondition(ceiling >= last, "the ceiling is below the floor")
         lastLSN.store(last.rawValue, ordering: .releasing)
-        lastRecordLSN = last
+        staged.lastLSN = last
         ceilingWord.store(ceiling.rawValue, ordering: .releasing)
     }
 
@@ -198,17 +186,10 @@ package struct LogBatch: Equatable, Sendable {
         empty.reserve(capacity)
         lock.lock()
         defer { lock.unlock() }
-        guard recordCount > 0 else { return nil }
-        swap(&staged, &empty)
+        guard let batch = staged.take(into: &empty, at: wall) else { return nil }
         released = max(released, wall)
-        defer {
-            recordCount = 0
-            owesSync = false
-            stagedBytes.store(0, ordering: .releasing)
-        }
-        return LogBatch(
-            recordCount: recordCount, firstLSN: firstLSN, lastLSN: lastRecordLSN, oldestMilliseconds: oldestMilliseconds,
-            owesSync: owesSync, wall: wall)
+        stagedBytes.store(0, ordering: .releasing)
+        return batch
     }
 
     /// From now on records are refused; LSNs for writes that are not logged are still given.
@@ -232,7 +213,7 @@ package struct LogBatch: Equatable, Sendable {
     package func mark() -> LSN {
         lock.lock()
         defer { lock.unlock() }
-        return lastRecordLSN
+        return staged.lastLSN
     }
 
     /// Whether nothing is staged. One load.
@@ -240,4 +221,43 @@ package struct LogBatch: Equatable, Sendable {
     package var byteCount: Int { stagedBytes.load(ordering: .acquiring) }
     /// Whether appends are answered with `backlog` for want of room. One load.
     package var isFull: Bool { byteCount >= bytesMax }
+}
+
+/// What is staged, of which batch.
+private struct StagedRecords: ~Copyable {
+    var bytes = ByteBuffer()
+    private var count = 0
+    private var firstLSN = LSN.zero
+    /// Of the last record ever staged.
+    var lastLSN = LSN.zero
+    private var oldestMilliseconds: Milliseconds = 0
+    private var owesSync = false
+
+    /// - Returns: How many bytes are staged then.
+    mutating func add(
+        _ record: borrowing LogRecord, _ body: Checksum, _ lsn: LSN, _ now: Milliseconds, owesSync: Bool
+    ) -> Int {
+        record.append(to: &bytes, lsn: lsn, bodyChecksum: body)
+        if count == 0 {
+            firstLSN = lsn
+            oldestMilliseconds = now
+        }
+        if owesSync { self.owesSync = true }
+        count += 1
+        lastLSN = lsn
+        return bytes.count
+    }
+
+    /// - Returns: nil when nothing is staged.
+    mutating func take(into empty: inout ByteBuffer, at wall: Milliseconds) -> LogBatch? {
+        guard count > 0 else { return nil }
+        swap(&bytes, &empty)
+        defer {
+            count = 0
+            owesSync = false
+        }
+        return LogBatch(
+            recordCount: count, firstLSN: firstLSN, lastLSN: lastLSN, oldestMilliseconds: oldestMilliseconds,
+            owesSync: owesSync, wall: wall)
+    }
 }

@@ -92,6 +92,8 @@ package struct Namespace: Equatable {
     }
 
     // Of the word alone: the limit lies elsewhere, and requests have no use for it. Only ever the word of valid settings.
+    /// Whether what is read of it, or written to it, has to be on the medium before anybody is told: `always`.
+    package var isDurable: Bool { UInt8(truncatingIfNeeded: settingsWord) == Durability.always.rawValue }
     package var durability: Durability { Durability(rawValue: UInt8(truncatingIfNeeded: settingsWord))! }
     package var keyRule: KeyRule { KeyRule(rawValue: UInt8(truncatingIfNeeded: settingsWord >> 8))! }
     package var eviction: Eviction { Eviction(rawValue: UInt8(truncatingIfNeeded: settingsWord >> 16))! }

@@ -72,28 +72,24 @@ package struct Poller: ~Copyable, Sendable {
         _ = unsafe read(wakeDescriptor, &count, 8)
     }
 
-    /// Waits at most `timeoutMilliseconds` (negative: for ever) and calls `handle` for each ready descriptor.
-    package func wait(_ events: borrowing EventList, timeoutMilliseconds: Int32, _ handle: (Event) -> Void) {
+    /// Waits at most `timeoutMilliseconds` (negative: for ever).
+    ///
+    /// - Returns: How many of `events` say which descriptors are ready.
+    package func wait(_ events: borrowing EventList, timeoutMilliseconds: Int32) -> Int {
         let count = unsafe larder_epoll_wait(descriptor, events.storage.baseAddress, Int32(events.storage.count), timeoutMilliseconds)
-        report(events, count, handle)
+        return max(Int(count), 0)
+    }
+
+    /// The same, and calls `handle` for each ready descriptor.
+    package func wait(_ events: borrowing EventList, timeoutMilliseconds: Int32, _ handle: (Event) -> Void) {
+        for index in 0..<wait(events, timeoutMilliseconds: timeoutMilliseconds) { handle(events[index]) }
     }
 
     /// The same with a finer limit, for loops that have to do something at a moment.
     package func wait(_ events: borrowing EventList, timeoutNanoseconds: Int64, _ handle: (Event) -> Void) {
         let count = unsafe larder_epoll_wait_nanoseconds(
             descriptor, events.storage.baseAddress, Int32(events.storage.count), timeoutNanoseconds)
-        report(events, count, handle)
-    }
-
-    private func report(_ events: borrowing EventList, _ count: Int32, _ handle: (Event) -> Void) {
-        guard count > 0 else { return }
-        for index in 0..<Int(count) {
-            let event = unsafe events.storage[index]
-            let hangUp = event.events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0
-            handle(Event(
-                token: event.token, readable: event.events & EPOLLIN.rawValue != 0,
-                writable: event.events & EPOLLOUT.rawValue != 0, hangUp: hangUp))
-        }
+        for index in 0..<max(Int(count), 0) { handle(events[index]) }
     }
 
     /// Room for the events of one wait.
@@ -102,6 +98,15 @@ package struct Poller: ~Copyable, Sendable {
         fileprivate let storage: UnsafeMutableBufferPointer<larder_event>
         package init() { unsafe storage = .allocate(capacity: 256) }
         deinit { unsafe storage.deallocate() }
+
+        /// One of those that the last wait reported.
+        package subscript(index: Int) -> Event {
+            let event = unsafe storage[index]
+            let hangUp = event.events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0
+            return Event(
+                token: event.token, readable: event.events & EPOLLIN.rawValue != 0,
+                writable: event.events & EPOLLOUT.rawValue != 0, hangUp: hangUp)
+        }
     }
 
     private static func control(

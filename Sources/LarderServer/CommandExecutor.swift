@@ -99,8 +99,8 @@ package struct CommandExecutor: Sendable {
     func accessRefusal(
         _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, isLoggedIn: Bool
     ) -> Failure? {
-        if dialect == .http { return command.operation.isOpen ? nil : access.refusal(of: command, in: input) }
-        guard command.operation == .hello else { return isLoggedIn ? nil : .helloRequired }
+        if case .http = dialect { return command.operation.isOpen ? nil : access.refusal(of: command, in: input) }
+        guard case .hello = command.operation else { return isLoggedIn ? nil : .helloRequired }
         // A further hello without credentials keeps the login.
         if isLoggedIn, command.value.isEmpty { return nil }
         return access.accepts(input.span(command.value)) ? nil : .wrongKey
@@ -207,7 +207,7 @@ package struct CommandExecutor: Sendable {
     ) {
         let namespace = prepared.namespace!
         let dialect = session.dialect
-        let waits = namespace.durability == .always
+        let waits = namespace.isDurable
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
             let wait = waits ? Wait.durable(entry.lsn) : .nothing
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
@@ -252,7 +252,7 @@ package struct CommandExecutor: Sendable {
     ) {
         let namespace = prepared.namespace!
         let dialect = session.dialect
-        let waits = namespace.durability == .always
+        let waits = namespace.isDurable
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
             let wait = waits ? Wait.durable(entry.lsn) : .nothing
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
@@ -355,7 +355,7 @@ package struct CommandExecutor: Sendable {
     /// What a reply waits for that shows what writes up to position `lsn` have done.
     @inline(__always)
     func readWait(_ lsn: LSN, _ namespace: Namespace, _ turn: Turn) -> Wait {
-        guard namespace.durability == .always, lsn > turn.position.durable else { return .nothing }
+        guard namespace.isDurable, lsn > turn.position.durable else { return .nothing }
         // `lsn` may be that of a write to a namespace which is not logged, and then the log need never come as far.
         return .durable(min(lsn, store.log.mark()))
     }

@@ -1,11 +1,24 @@
 // One socket and its session: what arrived and was not understood yet, and what the kernel has not taken yet.
 //
-// Holds memory only while there is something to hold: a connection at rest owns no buffer.
+// Holds memory only while there is something to hold: a connection at rest owns no buffer, but the few words of this.
 
 import LarderBytes
 import LarderPlatform
 
-package final class Connection {
+/// Where a connection lies while it is one of a worker's.
+final class ConnectionPlace {
+    /// What the poller reports for this connection.
+    let token: UInt64
+    /// Opened once for all that is done with it in a turn.
+    var connection: Connection
+
+    init(token: UInt64, _ connection: consuming Connection) {
+        self.token = token
+        self.connection = connection
+    }
+}
+
+struct Connection: ~Copyable {
     let socket: Socket
     /// What the poller reports for this connection.
     let token: UInt64
@@ -13,8 +26,10 @@ package final class Connection {
     let isTurnedAway: Bool
     var session: Session
     var patience: Patience
-    /// Bytes that arrived and do not make a whole request yet.
+    /// Bytes that arrived and have not been answered; between turns, what does not make a whole request yet.
     var input = ByteBuffer()
+    /// The memory of `input` is the worker's.
+    var isLent = false
     /// Replies that the kernel did not take at once.
     var output = ByteBuffer()
 
@@ -56,7 +71,7 @@ package final class Connection {
     /// Sends what waits in `output`.
     ///
     /// - Returns: false when the peer is gone.
-    func flush() -> Bool {
+    mutating func flush() -> Bool {
         while !output.isEmpty {
             switch socket.send(output.bytes) {
             case .bytes(let count): output.consume(count)
@@ -71,7 +86,7 @@ package final class Connection {
     /// Sends `replies`, and keeps what the kernel does not take. `replies` is empty afterwards.
     ///
     /// - Returns: false when the peer is gone.
-    func send(_ replies: inout ByteBuffer) -> Bool {
+    mutating func send(_ replies: inout ByteBuffer) -> Bool {
         if output.isEmpty {
             while !replies.isEmpty {
                 switch socket.send(replies.bytes) {

@@ -26,25 +26,50 @@ package struct Turn: Sendable {
     }
 }
 
-/// Room for the commands of one batch; a worker has one, and sessions borrow it.
+/// Requests that were decoded together, of one connection or of several; a worker has room for them, and sessions borrow it.
 package struct CommandBatch: ~Copyable, Sendable {
     static let size = 32
     var commands = [Command](repeating: Command(), count: CommandBatch.size)
     var prepared = [PreparedCommand](repeating: PreparedCommand(), count: CommandBatch.size)
-    var scratch = Scratch()
+    var count = 0
     package init() {}
 
-    /// All listings of a turn together may look at so many entries, or a little more: up to a millisecond.
-    package mutating func beginTurn(listingWork: Int = 8_192) { scratch.listingWork = listingWork }
+    package var isFull: Bool { count == Self.size }
+    package mutating func removeAll() { count = 0 }
+
+    /// Keeps the command behind the last, which is not executed, from those who decode into the batch before it is looked at.
+    mutating func keepLast() {
+        prepared[count].touchesKey = false
+        count += 1
+    }
+
+    /// Asks for the memory of the entries, once that of their buckets has arrived.
+    package func prefetch(_ server: ServerContext) {
+        // One alone gains nothing: it would be waited for at once.
+        if count > 1 { server.executor.prefetch(prepared, count: count) }
+    }
 }
 
-/// What commands of a turn share.
-struct Scratch: ~Copyable, Sendable {
+/// The requests of one connection in a batch.
+package struct DecodedRequests: Sendable {
+    fileprivate var first: Int
+    fileprivate var end: Int
+    /// What came behind them. The command that goes with a head or an end has the place behind the last.
+    fileprivate var last = DecodeStep.needMore
+    fileprivate var isResumed = false
+}
+
+/// What the commands of a turn share.
+package struct Scratch: ~Copyable, Sendable {
     var metadata = ByteBuffer()
     /// A reply to a get-many while it is made; empty between requests.
     var many = ByteBuffer()
     /// How many entries listings may still look at in this turn.
     var listingWork = 0
+    package init() {}
+
+    /// All listings of a turn together may look at so many entries, or a little more: up to a millisecond.
+    package mutating func beginTurn(listingWork: Int = 8_192) { self.listingWork = listingWork }
 }
 
 /// How a session left its input.
@@ -93,90 +118,112 @@ package struct Session: ~Copyable, Sendable {
     /// - Parameter unsent: How many bytes of earlier replies the client has not taken yet.
     package mutating func process(
         _ input: inout ByteBuffer, output: inout ByteBuffer, unsent: Int, batch: inout CommandBatch,
-        server: ServerContext, turn: Turn, metrics: WorkerMetrics
+        scratch: inout Scratch, server: ServerContext, turn: Turn, metrics: WorkerMetrics
     ) -> SessionProgress {
-        if dialect == .undetermined {
-            guard !input.isEmpty else { return .needMore }
-            guard let spoken = Self.dialect(firstByte: input[0]) else { return .close }
+        while true {
+            batch.removeAll()
+            guard let requests = decode(&input, unsent: unsent + output.count, into: &batch, server: server) else {
+                return end(&input, decodedBytes < input.count || !postponed.isEmpty ? .full : .needMore)
+            }
+            batch.prefetch(server)
+            let progress = execute(
+                requests, of: &batch, &input, output: &output, unsent: unsent, scratch: &scratch, server: server, turn: turn,
+                metrics: metrics)
+            if let progress { return progress }
+        }
+    }
+
+    /// Decodes as many of the requests in `input` as `batch` has room for, and asks for the memory of their buckets. `execute`
+    /// is to follow before anything else is asked of the session.
+    ///
+    /// - Parameter unsent: How many bytes of replies the client has not taken yet.
+    /// - Returns: nil when so many replies wait that nothing more is carried out.
+    package mutating func decode(
+        _ input: inout ByteBuffer, unsent: Int, into batch: inout CommandBatch, server: ServerContext
+    ) -> DecodedRequests? {
+        if isFull(unsent, server.configuration) { return nil }
+        if !postponed.isEmpty { return resume(&batch, input, server) }
+        var requests = DecodedRequests(first: batch.count, end: batch.count)
+        if case .undetermined = dialect {
+            guard !input.isEmpty else { return requests }
+            guard let spoken = Self.dialect(firstByte: input[0]) else { return refuse(&batch) }
             dialect = spoken
         }
-        var position = decodedBytes
-        var progress = SessionProgress.needMore
-        decoding: while true {
-            if isFull(unsent + output.count, server.configuration) {
-                if position < input.count || !postponed.isEmpty { progress = .full }
+        requests.last = .command
+        while !batch.isFull {
+            let index = batch.count
+            requests.last = decode(&input, into: &batch.commands[index])
+            guard case .command = requests.last else {
+                if case .needMore = requests.last { break }
+                batch.keepLast()
                 break
             }
-            // Decode as many as fit the batch, and ask for the memory they will touch.
-            var count = 0
-            var last = DecodeStep.needMore
-            let isResumed = !postponed.isEmpty
-            if isResumed {
-                resume(&batch, &count, &last, input, server)
-            } else {
-                while count < CommandBatch.size {
-                    last = decode(&input, at: &position, into: &batch.commands[count])
-                    guard last == .command else { break }
-                    server.executor.prepare(&batch.prepared[count], batch.commands[count], self.namespace, input)
-                    count += 1
-                    // What follows may depend on this one's effect on the connection or on the namespaces.
-                    if batch.commands[count - 1].operation.isBarrier { break }
-                }
-            }
-            if count > 1 { server.executor.prefetch(batch.prepared, count: count) }
-            for index in 0..<count {
-                if index > 0, isFull(unsent + output.count, server.configuration) {
-                    postpone(batch, from: index, count: count, last)
-                    progress = .full
-                    break
-                }
-                server.executor.execute(
-                    batch.commands[index], batch.prepared[index], input, &self, &output, &batch.scratch, turn, metrics)
-                // Once, however many turns it takes.
-                if !needsAnotherTurn { metrics.count(batch.commands[index].operation) }
-                if mustClose { break }
-                if needsAnotherTurn {
-                    needsAnotherTurn = false
-                    postpone(batch, from: index, count: count, last)
-                    progress = .unfinished
-                    break
-                }
-                // Its command may have been refused since.
-                if isResumed { listing = nil }
-            }
-            if mustClose {
-                progress = .close
-                break
-            }
-            if count > 0 {
-                servedSince = true
-                if !postponed.isEmpty {
-                    // Their words are still needed where they are.
-                    decodedBytes = position
-                    return progress
-                }
-                if dialect == .http, batch.commands[count - 1].httpFlags.contains(.close) {
-                    progress = .close
-                    break decoding
-                }
-            }
-            switch last {
-            case .command: continue
-            case .needMore: break decoding
-            case .head:
-                judgeHead(&batch.commands[count], input, &output, server, turn)
-            case .close:
-                answerClose(batch.commands[count], input, &output, server, turn)
-                progress = .close
-                break decoding
-            }
+            server.executor.prepare(&batch.prepared[index], batch.commands[index], namespace, input)
+            batch.count += 1
+            requests.end += 1
+            // What follows may depend on this one's effect on the connection or on the namespaces.
+            if batch.commands[index].operation.isBarrier { break }
         }
-        // Nothing was consumed while commands were postponed: their words lie before `position`.
+        return requests
+    }
+
+    /// Executes requests that have been decoded, appends the replies that may be sent to `output`, and consumes what it
+    /// answered.
+    ///
+    /// - Returns: nil when there may be more requests, for `process`.
+    package mutating func execute(
+        _ requests: DecodedRequests, of batch: inout CommandBatch, _ input: inout ByteBuffer, output: inout ByteBuffer,
+        unsent: Int, scratch: inout Scratch, server: ServerContext, turn: Turn, metrics: WorkerMetrics
+    ) -> SessionProgress? {
+        for index in requests.first..<requests.end {
+            if index > requests.first, isFull(unsent + output.count, server.configuration) {
+                postpone(batch, requests, from: index)
+                return .full
+            }
+            server.executor.execute(
+                batch.commands[index], batch.prepared[index], input, &self, &output, &scratch, turn, metrics)
+            servedSince = true
+            if needsAnotherTurn {
+                needsAnotherTurn = false
+                postpone(batch, requests, from: index)
+                return .unfinished
+            }
+            // Once, however many turns it takes.
+            metrics.count(batch.commands[index].operation)
+            if mustClose { return end(&input, .close) }
+            // Its command may have been refused since.
+            if requests.isResumed { listing = nil }
+        }
+        if case .http = dialect, requests.end > requests.first, batch.commands[requests.end - 1].httpFlags.contains(.close) {
+            return end(&input, .close)
+        }
+        switch requests.last {
+        case .command: return nil
+        case .needMore: return end(&input, .needMore)
+        case .head:
+            judgeHead(&batch.commands[requests.end], input, &output, server, turn)
+            return nil
+        case .close:
+            answerClose(batch.commands[requests.end], input, &output, server, turn)
+            return end(&input, .close)
+        }
+    }
+
+    /// Consumes what was answered.
+    private mutating func end(_ input: inout ByteBuffer, _ progress: SessionProgress) -> SessionProgress {
+        // The words of postponed commands are still needed where they are.
         if postponed.isEmpty {
-            input.consume(position)
+            input.consume(decodedBytes)
             decodedBytes = 0
         }
         return progress
+    }
+
+    /// The first byte is of no dialect: closes without a word.
+    private func refuse(_ batch: inout CommandBatch) -> DecodedRequests {
+        batch.commands[batch.count] = Command()
+        defer { batch.keepLast() }
+        return DecodedRequests(first: batch.count, end: batch.count, last: .close)
     }
 
     /// Whether no further request is carried out until replies have left.
@@ -186,11 +233,11 @@ package struct Session: ~Copyable, Sendable {
 
     /// Keeps the commands of a batch whose replies there is no room for. They cannot be decoded again: HTTP rewrites words
     /// where they lie.
-    private mutating func postpone(_ batch: borrowing CommandBatch, from first: Int, count: Int, _ last: DecodeStep) {
+    private mutating func postpone(_ batch: borrowing CommandBatch, _ requests: DecodedRequests, from first: Int) {
         // A head that is to be judged, and why the connection is closed, stand behind the commands.
-        postponed.append(contentsOf: batch.commands[first..<min(count + 1, CommandBatch.size)])
-        postponedCount = count - first
-        postponedLast = last
+        postponed.append(contentsOf: batch.commands[first..<min(requests.end + 1, CommandBatch.size)])
+        postponedCount = requests.end - first
+        postponedLast = requests.last
     }
 
     /// Answers the request that has begun and is not complete with `failure`. Afterwards the connection is of no more use.
@@ -215,18 +262,17 @@ package struct Session: ~Copyable, Sendable {
     /// - Parameter input: What `process` has left.
     package func isWithinRequest(_ input: borrowing ByteBuffer) -> Bool { !input.isEmpty || http.isWithinRequest }
 
-    /// Brings the postponed commands back into the batch.
+    /// Brings the postponed commands back into the batch, which is empty.
     private mutating func resume(
-        _ batch: inout CommandBatch, _ count: inout Int, _ last: inout DecodeStep, _ input: borrowing ByteBuffer,
-        _ server: ServerContext
-    ) {
+        _ batch: inout CommandBatch, _ input: borrowing ByteBuffer, _ server: ServerContext
+    ) -> DecodedRequests {
         for (index, command) in postponed.enumerated() {
             batch.commands[index] = command
             if index < postponedCount { server.executor.prepare(&batch.prepared[index], command, namespace, input) }
         }
-        count = postponedCount
-        last = postponedLast
-        postponed = []
+        batch.count = postponedCount
+        defer { postponed = [] }
+        return DecodedRequests(first: 0, end: postponedCount, last: postponedLast, isResumed: true)
     }
 
     /// Whether so many replies wait for the log that no further requests are taken.
@@ -253,11 +299,9 @@ package struct Session: ~Copyable, Sendable {
         return nil
     }
 
-    private mutating func decode(
-        _ input: inout ByteBuffer, at position: inout Int, into command: inout Command
-    ) -> DecodeStep {
-        dialect == .binary
-            ? binary.decode(input, at: &position, into: &command) : http.decode(&input, at: &position, into: &command)
+    private mutating func decode(_ input: inout ByteBuffer, into command: inout Command) -> DecodeStep {
+        if case .binary = dialect { return binary.decode(input, at: &decodedBytes, into: &command) }
+        return http.decode(&input, at: &decodedBytes, into: &command)
     }
 
     /// A hello was accepted: larger frames may come, and replies may overtake if asked for.

@@ -101,7 +101,7 @@ package enum Reply {
     package static func entry(
         _ entry: borrowing EntryReply, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.entry(entry, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.entry(entry, to: command, into: &output) }
         else { BinaryReply.entry(entry, to: command, into: &output) }
     }
 
@@ -110,7 +110,7 @@ package enum Reply {
     package static func done(
         _ status: Status, version: UInt64, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.done(status, version: version, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.done(status, version: version, to: command, into: &output) }
         else { BinaryReply.done(status, version: version, to: command, into: &output) }
     }
 
@@ -118,7 +118,7 @@ package enum Reply {
     package static func lifetime(
         _ remaining: Int64?, version: UInt64, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.lifetime(remaining, version: version, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.lifetime(remaining, version: version, to: command, into: &output) }
         else { BinaryReply.lifetime(remaining, version: version, to: command, into: &output) }
     }
 
@@ -126,7 +126,7 @@ package enum Reply {
     package static func integer(
         _ value: Int64, version: UInt64, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.integer(value, version: version, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.integer(value, version: version, to: command, into: &output) }
         else { BinaryReply.integer(value, version: version, to: command, into: &output) }
     }
 
@@ -134,7 +134,7 @@ package enum Reply {
     package static func failure(
         _ failure: Failure, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.failure(failure, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.failure(failure, to: command, into: &output) }
         else { BinaryReply.failure(failure, to: command, into: &output) }
     }
 
@@ -142,7 +142,7 @@ package enum Reply {
     package static func failure(
         _ status: Status, text: String, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.failure(status, text: text, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.failure(status, text: text, to: command, into: &output) }
         else { BinaryReply.failure(status, text: text, to: command, into: &output) }
     }
 
@@ -150,7 +150,7 @@ package enum Reply {
         _ namespace: NamespaceReply, status: Status, to command: borrowing Command, in dialect: Dialect,
         into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.namespace(namespace, status: status, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.namespace(namespace, status: status, to: command, into: &output) }
         else { BinaryReply.namespace(namespace, status: status, to: command, into: &output) }
     }
 
@@ -159,7 +159,7 @@ package enum Reply {
         _ page: [NamespaceReply], total: Int, to command: borrowing Command, in dialect: Dialect,
         into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.namespaces(page, total: total, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.namespaces(page, total: total, to: command, into: &output) }
         else { BinaryReply.namespaces(page, total: total, to: command, into: &output) }
     }
 
@@ -168,7 +168,7 @@ package enum Reply {
         _ text: borrowing ByteBuffer, status: Status, contentType: StaticString, to command: borrowing Command,
         in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.text(text, status: status, contentType: contentType, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.text(text, status: status, contentType: contentType, to: command, into: &output) }
         else { BinaryReply.text(text, status: status, to: command, into: &output) }
     }
 
@@ -178,7 +178,7 @@ package enum Reply {
     package static func beginList(
         to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) -> ListMark {
-        if dialect == .http { return HTTPReply.beginList(to: command, into: &output) }
+        if case .http = dialect { return HTTPReply.beginList(to: command, into: &output) }
         return BinaryReply.beginList(to: command, into: &output)
     }
 
@@ -186,7 +186,7 @@ package enum Reply {
         _ item: borrowing ListItem, mark: inout ListMark, to command: borrowing Command, in dialect: Dialect,
         into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.listItem(item, mark: &mark, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.listItem(item, mark: &mark, to: command, into: &output) }
         else { BinaryReply.listItem(item, mark: &mark, to: command, into: &output) }
     }
 
@@ -194,7 +194,7 @@ package enum Reply {
     package static func endList(
         cursor: [UInt8]?, mark: ListMark, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if dialect == .http { HTTPReply.endList(cursor: cursor, mark: mark, to: command, into: &output) }
+        if case .http = dialect { HTTPReply.endList(cursor: cursor, mark: mark, to: command, into: &output) }
         else { BinaryReply.endList(cursor: cursor, mark: mark, to: command, into: &output) }
     }
 }

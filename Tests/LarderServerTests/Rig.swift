@@ -105,6 +105,7 @@ final class Client {
     private var input = ByteBuffer()
     private var output = ByteBuffer()
     private var batch = CommandBatch()
+    private var scratch = Scratch()
     private(set) var progress = SessionProgress.needMore
     /// How many bytes of earlier replies the test says are still on their way.
     var unsent = 0
@@ -132,9 +133,10 @@ final class Client {
     }
 
     func proceedOnce() -> [UInt8] {
-        batch.beginTurn(listingWork: listingWork)
+        scratch.beginTurn(listingWork: listingWork)
         progress = session.process(
-            &input, output: &output, unsent: unsent, batch: &batch, server: rig.server, turn: rig.turn, metrics: rig.metrics)
+            &input, output: &output, unsent: unsent, batch: &batch, scratch: &scratch, server: rig.server, turn: rig.turn,
+            metrics: rig.metrics)
         return output.taken()
     }
 

@@ -34,6 +34,7 @@ import Testing
         "LarderEngine/EvictionQueues.swift",
         "LarderEngine/GhostTable.swift",
         "LarderEngine/HashTable.swift",
+        "LarderEngine/KeyRule.swift",
         "LarderEngine/Namespace.swift",
         "LarderEngine/NamespaceBudget.swift",
         "LarderEngine/NamespaceIndex.swift",

@@ -55,6 +55,13 @@ static inline uint32_t larder_crc32c(uint32_t crc, const void *bytes, size_t cou
         count -= 8;
     }
     crc = (uint32_t)wide;
+    if (count >= 4) {
+        uint32_t word;
+        memcpy(&word, p, 4);
+        crc = _mm_crc32_u32(crc, word);
+        p += 4;
+        count -= 4;
+    }
     while (count > 0) {
         crc = _mm_crc32_u8(crc, *p);
         p += 1;
@@ -89,6 +96,27 @@ static inline uint32_t larder_match16(const void *tags, uint8_t tag) {
     uint32_t mask = 0;
     for (int i = 0; i < 16; i++) mask |= (uint32_t)(((const uint8_t *)tags)[i] == tag) << i;
     return mask;
+#endif
+}
+
+/// Whether each of the 16 bytes at `bytes` is one of `a-z A-Z 0-9 - . / = _`.
+static inline int larder_are_path_bytes16(const void *bytes) {
+#if defined(__x86_64__)
+    __m128i line = _mm_loadu_si128((const __m128i *)bytes);
+    // Compares as signed, so that bytes from 0x80 on are below every bound.
+    __m128i lower = _mm_or_si128(line, _mm_set1_epi8(0x20));
+    __m128i letters = _mm_and_si128(_mm_cmpgt_epi8(lower, _mm_set1_epi8('a' - 1)), _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), lower));
+    // `-` to `9` are neighbours in ASCII and all allowed: `- . / 0 ... 9`.
+    __m128i digits = _mm_and_si128(_mm_cmpgt_epi8(line, _mm_set1_epi8('-' - 1)), _mm_cmpgt_epi8(_mm_set1_epi8('9' + 1), line));
+    __m128i others = _mm_or_si128(_mm_cmpeq_epi8(line, _mm_set1_epi8('=')), _mm_cmpeq_epi8(line, _mm_set1_epi8('_')));
+    return _mm_movemask_epi8(_mm_or_si128(letters, _mm_or_si128(digits, others))) == 0xFFFF;
+#else
+    int all = 1;
+    for (int i = 0; i < 16; i++) {
+        uint8_t byte = ((const uint8_t *)bytes)[i], lower = byte | 0x20;
+        all &= (lower >= 'a' && lower <= 'z') || (byte >= '-' && byte <= '9') || byte == '=' || byte == '_';
+    }
+    return all;
 #endif
 }
 
