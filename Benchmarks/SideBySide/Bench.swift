@@ -15,6 +15,10 @@ struct Parameters {
     /// For snapshots and restarts.
     var storedKeys = 5_000_000
     var listedKeys = 1_000_000
+    /// For caches; 0: left out.
+    var cachedKeys = 1_000_000
+    /// That do nothing.
+    var idleConnections = 10_000
     /// How long memory that falls free is waited for.
     var patienceSeconds = 60.0
 
@@ -28,6 +32,8 @@ struct Parameters {
         quick.dueKeys = 5_000
         quick.storedKeys = 20_000
         quick.listedKeys = 5_000
+        quick.cachedKeys = 0
+        quick.idleConnections = 200
         quick.patienceSeconds = 0.5
         return quick
     }()

@@ -45,23 +45,31 @@ int posix_memalign(void **memory, size_t alignment, size_t bytes) {
 
 long probe_allocations(void) { return allocations; }
 
-long probe_system_calls(pid_t thread, const volatile int *stop, volatile int *started) {
+// Stops a thread, and lets it run from stop to stop; what a stop is, `request` says. Counts those that `counts` says yes to.
+static long probe(pid_t thread, const volatile int *stop, volatile int *started, int request, int (*counts)(int)) {
     int status;
     if (ptrace(PTRACE_SEIZE, thread, 0, PTRACE_O_TRACESYSGOOD)) return -1;
     if (ptrace(PTRACE_INTERRUPT, thread, 0, 0) || waitpid(thread, &status, __WALL) != thread) return -1;
     long count = 0;
-    int is_inside = 0;
     *started = 1;
-    for (;;) {
-        if (*stop) break;
-        if (ptrace(PTRACE_SYSCALL, thread, 0, 0) || waitpid(thread, &status, __WALL) != thread) return -1;
+    while (!*stop) {
+        if (ptrace(request, thread, 0, 0) || waitpid(thread, &status, __WALL) != thread) return -1;
         if (!WIFSTOPPED(status)) return -1;
-        // A stop at each end of a call.
-        if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
-            is_inside = !is_inside;
-            count += is_inside;
-        }
+        count += counts(WSTOPSIG(status));
     }
     ptrace(PTRACE_DETACH, thread, 0, 0);
     return count;
+}
+
+static int is_system_call(int signal) { return signal == (SIGTRAP | 0x80); }
+static int is_step(int signal) { return signal == SIGTRAP; }
+
+long probe_system_calls(pid_t thread, const volatile int *stop, volatile int *started) {
+    long stops = probe(thread, stop, started, PTRACE_SYSCALL, is_system_call);
+    // A stop at each end of a call.
+    return stops < 0 ? stops : (stops + 1) / 2;
+}
+
+long probe_instructions(pid_t thread, const volatile int *stop, volatile int *started) {
+    return probe(thread, stop, started, PTRACE_SINGLESTEP, is_step);
 }

@@ -1,7 +1,9 @@
 // The table of measures, in the order in which they run.
 
 extension Measure {
-    static let all: [Measure] = [get, resp, set, log, latency, stalls, memory, expiry, holds, snapshot, engine, http, listing]
+    static let all: [Measure] = [
+        get, resp, set, log, latency, stalls, memory, expiry, holds, snapshot, engine, http, eviction, listing, idle,
+    ]
 }
 
 extension Bench {

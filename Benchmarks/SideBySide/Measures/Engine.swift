@@ -21,10 +21,17 @@ extension Measure {
         run(on: "0-1")
         defer { run(on: "1") }
         var one: [Double] = [], two: [Double] = [], cpuOne: [Double] = [], cpuTwo: [Double] = [], waits: [Double] = []
+        var hotOne: [Double] = [], hotTwo: [Double] = [], hotCPUOne: [Double] = [], hotCPUTwo: [Double] = []
         for round in 0...bench.parameters.rounds {
             let single = try run(store, keys, threads: 1, seconds: bench.parameters.seconds, seed: UInt64(round))
             let double = try run(store, keys, threads: 2, seconds: bench.parameters.seconds, seed: UInt64(round))
+            let hotSingle = try run(store, keys, threads: 1, seconds: bench.parameters.seconds, seed: UInt64(round), hot: true)
+            let hotDouble = try run(store, keys, threads: 2, seconds: bench.parameters.seconds, seed: UInt64(round), hot: true)
             guard round > 0 else { continue }
+            hotOne.append(hotSingle.rate)
+            hotTwo.append(hotDouble.rate)
+            hotCPUOne.append(hotSingle.nanoseconds)
+            hotCPUTwo.append(hotDouble.nanoseconds)
             one.append(single.rate)
             cpuOne.append(single.nanoseconds)
             two.append(double.rate)
@@ -38,7 +45,10 @@ extension Measure {
                     [
                         .atLeast("", two.median / one.median, 1.85, unit: " x the operations"),
                         .atMost("lock waits ", waits.median, 0.1, unit: " %", digits: 4),
-                    ])
+                    ]),
+                Row(
+                    18, "one key takes 90 % of all reads: two threads against one, in-process",
+                    [.atLeast("", hotTwo.median / hotOne.median, 1, unit: " x the operations")]),
             ],
             tables: [
                 Table(
@@ -46,6 +56,8 @@ extension Measure {
                     head: ["threads", "operations/s", "processor time of one, ns"],
                     lines: [
                         ["1", grouped(Int(one.median)), fixed(cpuOne.median, 0)], ["2", grouped(Int(two.median)), fixed(cpuTwo.median, 0)],
+                        ["1, nine of ten reads of one key", grouped(Int(hotOne.median)), fixed(hotCPUOne.median, 0)],
+                        ["2, nine of ten reads of one key", grouped(Int(hotTwo.median)), fixed(hotCPUTwo.median, 0)],
                     ])
             ])
     }
@@ -58,7 +70,10 @@ extension Measure {
         var waits: Double
     }
 
-    private static func run(_ store: Store, _ keys: Int, threads count: Int, seconds: Double, seed: UInt64) throws -> Result {
+    /// - Parameter hot: Nine of ten reads are of one key.
+    private static func run(
+        _ store: Store, _ keys: Int, threads count: Int, seconds: Double, seed: UInt64, hot: Bool = false
+    ) throws -> Result {
         let operations = Atomic<Int>(0)
         let processorTime = Atomic<Int64>(0)
         let ready = Atomic<Int>(0)
@@ -69,7 +84,7 @@ extension Measure {
                 ready.wrappingAdd(1, ordering: .relaxed)
                 while ready.load(ordering: .relaxed) < count {}
                 let began = Thread.nanoseconds()
-                let done = work(store, keys, seed &* 31 &+ UInt64(number) &+ 1, until: stop)
+                let done = work(store, keys, seed &* 31 &+ UInt64(number) &+ 1, hot: hot, until: stop)
                 processorTime.wrappingAdd(Thread.nanoseconds() - began, ordering: .relaxed)
                 operations.wrappingAdd(done, ordering: .relaxed)
             }
@@ -87,7 +102,7 @@ extension Measure {
     }
 
     /// As the server does it: hash and prefetch a batch, then execute it.
-    private static func work(_ store: Store, _ keys: Int, _ seed: UInt64, until stop: Flag) -> Int {
+    private static func work(_ store: Store, _ keys: Int, _ seed: UInt64, hot: Bool, until stop: Flag) -> Int {
         var random = seed &* 0x9E37_79B9_7F4A_7C15 | 1
         let namespace = store.namespaces.default
         let value = [UInt8](repeating: 7, count: 100)
@@ -100,7 +115,8 @@ extension Measure {
                 random ^= random << 13
                 random ^= random >> 7
                 random ^= random << 17
-                let key = Dialect.key(Int(random % UInt64(keys)))
+                let isHot = hot && (done + index) % 10 != 0 && random >> 40 % 10 != 0
+                let key = Dialect.key(isHot ? 0 : Int(random % UInt64(keys)))
                 let hash = store.hash(namespace, key.span.bytes)
                 batch[index] = (key, hash)
                 store.prefetch(hash)

@@ -1,4 +1,4 @@
-// What tests cannot see from Swift: memory that a thread takes, and system calls of another process's thread.
+// What tests cannot see from Swift: memory that a thread takes, and what another process's thread does.
 #ifndef LARDER_TEST_PROBE_H
 #define LARDER_TEST_PROBE_H
 
@@ -12,5 +12,8 @@ long probe_allocations(void);
 ///
 /// Returns the count, or -1 when the thread cannot be traced.
 long probe_system_calls(pid_t thread, const volatile int *stop, volatile int *started);
+
+/// The same for the instructions that the thread executes outside of the kernel.
+long probe_instructions(pid_t thread, const volatile int *stop, volatile int *started);
 
 #endif

@@ -3,9 +3,33 @@ import Foundation
 import LarderWire
 import Testing
 
-/// What a batch costs in system calls: one to learn of it, one to receive, one to send. Counted in the real program, from outside.
-@Suite("System calls", .serialized) struct SystemCallTests {
+/// What a batch of requests costs a worker, in figures that do not depend on how busy the machine is. Counted in the real
+/// program, from outside.
+@Suite("Cost of requests", .serialized) struct RequestCostTests {
+    /// One to learn of it, one to receive, one to send.
     @Test(arguments: [false, true]) func `a batch of requests takes three system calls`(_ isWriting: Bool) throws {
+        let batches = 200
+        let count = try Self.count(batches, isWriting: isWriting, probe_system_calls)
+        // It also wakes up once a second for nothing.
+        #expect(count <= batches * 3 + 20, "\(count) system calls for \(batches) batches")
+        #expect(count >= batches * 3 - 3, "\(count) system calls for \(batches) batches")
+    }
+
+    #if arch(x86_64)
+    /// From the reading of the socket to the reply: the worker's own instructions, not the kernel's.
+    @Test(arguments: [(false, 1_450), (true, 2_500)]) func `a request takes so many instructions`(_ isWriting: Bool, most: Int) throws {
+        let batches = 2
+        let count = try Self.count(batches, isWriting: isWriting, probe_instructions)
+        let each = count / (batches * 32)
+        #expect(each <= most && each > 200, "\(each) instructions a request")
+        if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" { print("\(isWriting ? "put" : "get"): \(each) instructions") }
+    }
+    #endif
+
+    private typealias Probe = @convention(c) (pid_t, UnsafePointer<Int32>?, UnsafeMutablePointer<Int32>?) -> Int
+
+    /// What `probe` counts in the worker of a server while it answers so many batches of 32 requests.
+    private static func count(_ batches: Int, isWriting: Bool, _ probe: @escaping Probe) throws -> Int {
         let server = ServerProcess(arguments: ["--workers", "1", "--durability", "off"])
         defer { server.removeDirectory() }
         try server.start()
@@ -14,7 +38,7 @@ import Testing
         let value = [UInt8](repeating: 7, count: 100)
         func batch() throws {
             for index in 0..<32 {
-                let key = Array("key/\(index)".utf8)
+                let key = Array("key/of/so/long/\(index % 10)".utf8)
                 client.queue {
                     if isWriting {
                         BinaryRequest.put(key.span.bytes, value: value.span.bytes, id: $0, into: &$1)
@@ -32,11 +56,10 @@ import Testing
         let counter = Counter()
         let done = DispatchSemaphore(value: 0)
         Thread {
-            counter.count = probe_system_calls(thread, counter.stop, counter.started)
+            counter.count = probe(thread, counter.stop, counter.started)
             done.signal()
         }.start()
         while counter.started.pointee == 0, done.wait(timeout: .now() + .milliseconds(1)) == .timedOut {}
-        let batches = 200
         if counter.started.pointee != 0 {
             for _ in 0..<batches { try batch() }
             counter.stop.pointee = 1
@@ -44,9 +67,7 @@ import Testing
             done.wait()
         }
         try #require(counter.count >= 0, "the worker could not be traced")
-        // It also wakes up once a second for nothing.
-        #expect(counter.count <= batches * 3 + 20, "\(counter.count) system calls for \(batches) batches")
-        #expect(counter.count >= batches * 3 - 3, "\(counter.count) system calls for \(batches) batches")
+        return counter.count
     }
 
     private static func worker(of process: Int32) -> Int32? {
