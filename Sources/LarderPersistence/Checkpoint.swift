@@ -131,32 +131,49 @@ extension DurableStore {
         var pace = SnapshotPace(
             bytesPerSecond: options.snapshotBytesPerSecond, lagMax: options.snapshotLagMax, urgentAt: urgentAt,
             now: clock.elapsed())
-        var raw = ByteBuffer()
-        let namespaces = state.appendNamespaces(to: &raw)
-        try write(&raw, namespaces, .namespaces, &writer, &pace, draft)
-        let walk = state.beginWalk()
-        var count = 0
-        while let entries = walk.next(entriesMax: Self.walkEntriesMax, bytesMax: Self.walkBytesMax, into: &raw) {
-            count += entries
-            if raw.count >= SnapshotBlockHeader.fullBytes {
-                try write(&raw, count, .entries, &writer, &pace, draft)
-                count = 0
-            }
+        var blocks = SnapshotBlocks(threads: options.snapshotThreads, niceness: Self.keeperNiceness)
+        do throws(PersistenceError) {
+            try writeBlocks(&blocks, &writer, &pace, draft)
+        } catch {
+            blocks.end()
+            throw error
         }
-        if count > 0 { try write(&raw, count, .entries, &writer, &pace, draft) }
+        blocks.end()
     }
 
-    private func write(
-        _ raw: inout ByteBuffer, _ count: Int, _ content: SnapshotBlockHeader.Content, _ writer: inout SnapshotWriter,
-        _ pace: inout SnapshotPace, _ draft: String
+    private func writeBlocks(
+        _ blocks: inout SnapshotBlocks, _ writer: inout SnapshotWriter, _ pace: inout SnapshotPace, _ draft: String
     ) throws(PersistenceError) {
-        let written = try naming(draft) { () throws(SystemError) in
-            try writer.write(block: raw.bytes, entryCount: count, content: content)
+        var block = SnapshotBlock()
+        block.content = .namespaces
+        block.entryCount = state.appendNamespaces(to: &block.raw)
+        blocks.add(&block)
+        // The namespaces are the first block; the order of the others is all the same.
+        try write(&blocks, leaving: 0, &writer, &pace, draft)
+        let walk = state.beginWalk()
+        while let entries = walk.next(entriesMax: Self.walkEntriesMax, bytesMax: Self.walkBytesMax, into: &block.raw) {
+            block.entryCount += entries
+            if block.raw.count >= SnapshotBlockHeader.fullBytes {
+                blocks.add(&block)
+                try write(&blocks, leaving: blocks.underWayMax, &writer, &pace, draft)
+            }
         }
-        raw.removeAll()
-        pace.wrote(written, logged: log.bytesWritten, now: clock.elapsed())
-        raiseCeiling()
-        try keep(&pace)
+        if block.entryCount > 0 { blocks.add(&block) }
+        try write(&blocks, leaving: 0, &writer, &pace, draft)
+    }
+
+    /// Writes blocks until at most so many are under way.
+    private func write(
+        _ blocks: inout SnapshotBlocks, leaving rest: Int, _ writer: inout SnapshotWriter, _ pace: inout SnapshotPace,
+        _ draft: String
+    ) throws(PersistenceError) {
+        while let block = blocks.next(leaving: rest) {
+            let written = try naming(draft) { () throws(SystemError) in try block.write(to: &writer) }
+            blocks.giveBack(block)
+            pace.wrote(written, logged: log.bytesWritten, now: clock.elapsed())
+            raiseCeiling()
+            try keep(&pace)
+        }
     }
 
     /// Waits until the pace lets the next bytes go, in slices that a closing server does not mind.

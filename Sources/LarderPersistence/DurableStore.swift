@@ -188,7 +188,7 @@ package final class DurableStore: Sendable {
         }
     }
 
-    private static let keeperNiceness: Int32 = 10
+    static let keeperNiceness: Int32 = 10
     private static let pollNanoseconds: Int64 = 1_000_000_000
 
     /// Ends the threads, completes and syncs the log, and marks the directory as closed in order. What is staged afterwards

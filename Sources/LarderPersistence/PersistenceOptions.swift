@@ -26,6 +26,8 @@ package struct PersistenceOptions: Sendable {
     package var snapshotBytesPerSecond = 25_000_000
     /// Above this lag of the server a snapshot is written at a tenth of that; nanoseconds.
     package var snapshotLagMax: Int64 = 2_000_000
+    /// How many threads compress a snapshot's blocks beside the one that walks and writes; 0: that one does all.
+    package var snapshotThreads = 0
     /// A snapshot is synced, and forgotten by the page cache, every so many bytes.
     package var snapshotSyncBytes = 4 << 20
     /// After a snapshot that failed, so long until the next attempt.

@@ -63,19 +63,17 @@ package struct SnapshotBlockHeader: Equatable, Sendable {
         buffer.overwrite(at: start + 4, littleEndian: checksum)
     }
 
-    private init(
-        number: UInt32, snapshot: UInt32, entryCount: UInt32, content: Content, codec: Codec, raw: RawSpan, stored: RawSpan,
-        rawChecksum: UInt32
-    ) {
+    /// - Parameter number: Of the block, in the order in which they are written.
+    init(_ block: borrowing SnapshotBlock, number: UInt32, snapshot: UInt32) {
         self.number = number
         self.snapshot = snapshot
-        self.entryCount = entryCount
-        self.content = content
-        self.codec = codec
-        self.rawChecksum = rawChecksum
-        rawBytes = raw.byteCount
-        storedBytes = stored.byteCount
-        storedChecksum = codec == .raw ? rawChecksum : Checksum.of(stored)
+        entryCount = UInt32(block.entryCount)
+        content = block.content
+        codec = block.codec
+        rawChecksum = block.rawChecksum
+        storedChecksum = block.storedChecksum
+        rawBytes = block.raw.count
+        storedBytes = block.codec == .raw ? block.raw.count : block.compressed.count
     }
 
     /// The header at the start of `bytes`, or nil when it is not an undamaged one within the limits.
@@ -100,36 +98,33 @@ package struct SnapshotBlockHeader: Equatable, Sendable {
 
 // MARK: Coding
 
-extension SnapshotBlockHeader {
-    static let sampleBytes = 4_096
-    /// A sample that keeps more than this share of its length, in tenths, is not worth the time.
-    static let keptTenthsMax = 9
+/// A block on its way into a file: its entries, and what is stored for them.
+struct SnapshotBlock: ~Copyable, Sendable {
+    var raw = ByteBuffer()
+    var entryCount = 0
+    var content = SnapshotBlockHeader.Content.entries
+    fileprivate private(set) var compressed = ByteBuffer()
+    fileprivate private(set) var codec = SnapshotBlockHeader.Codec.raw
+    fileprivate private(set) var rawChecksum: UInt32 = 0
+    fileprivate private(set) var storedChecksum: UInt32 = 0
 
-    /// Appends the block of the entries in `raw` to `output`, header first.
-    static func encode(
-        _ raw: RawSpan, number: UInt32, snapshot: UInt32, entryCount: UInt32, content: Content, with deflater: inout Deflater,
-        scratch: inout ByteBuffer, to output: inout ByteBuffer
-    ) -> SnapshotBlockHeader {
-        precondition(raw.byteCount <= rawBytesMax, "block is too long")
-        let rawChecksum = Checksum.of(raw)
-        scratch.removeAll()
-        let shrinks = deflate(raw, with: &deflater, into: &scratch)
-        var header =
-            if shrinks {
-                SnapshotBlockHeader(
-                    number: number, snapshot: snapshot, entryCount: entryCount, content: content, codec: .zlib, raw: raw,
-                    stored: scratch.bytes, rawChecksum: rawChecksum)
-            } else {
-                SnapshotBlockHeader(
-                    number: number, snapshot: snapshot, entryCount: entryCount, content: content, codec: .raw, raw: raw,
-                    stored: raw, rawChecksum: rawChecksum)
-            }
-        header.append(to: &output)
-        if shrinks { output.append(scratch.bytes) } else { output.append(raw) }
-        return header
+    private static let sampleBytes = 4_096
+    /// A sample that keeps more than this share of its length, in tenths, is not worth the time.
+    private static let keptTenthsMax = 9
+
+    /// Computes what is stored.
+    mutating func compress(with deflater: inout Deflater) {
+        precondition(raw.count <= SnapshotBlockHeader.rawBytesMax, "block is too long")
+        rawChecksum = Checksum.of(raw.bytes)
+        var output = ByteBuffer()
+        swap(&output, &compressed)
+        output.removeAll()
+        codec = Self.shrinks(raw.bytes, with: &deflater, into: &output) ? .zlib : .raw
+        storedChecksum = codec == .zlib ? Checksum.of(output.bytes) : rawChecksum
+        swap(&output, &compressed)
     }
 
-    private static func deflate(_ raw: RawSpan, with deflater: inout Deflater, into output: inout ByteBuffer) -> Bool {
+    private static func shrinks(_ raw: RawSpan, with deflater: inout Deflater, into output: inout ByteBuffer) -> Bool {
         if raw.byteCount > sampleBytes {
             let sample = raw.extracting(0..<sampleBytes)
             guard deflater.compress(sample, into: &output, limit: sampleBytes * keptTenthsMax / 10) else { return false }
@@ -138,6 +133,18 @@ extension SnapshotBlockHeader {
         return deflater.compress(raw, into: &output, limit: max(raw.byteCount - 1, 1))
     }
 
+    var stored: RawSpan {
+        @_lifetime(borrow self) get { codec == .zlib ? compressed.bytes : raw.bytes }
+    }
+
+    mutating func removeAll() {
+        raw.removeAll()
+        compressed.removeAll()
+        entryCount = 0
+    }
+}
+
+extension SnapshotBlockHeader {
     /// Whether `stored` is what the header was written for.
     func matches(stored: RawSpan) -> Bool {
         stored.byteCount == storedBytes && Checksum.of(stored) == storedChecksum

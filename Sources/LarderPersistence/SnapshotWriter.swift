@@ -13,8 +13,6 @@ struct SnapshotWriter: ~Copyable {
     private let syncBytes: Int
     private let header: SnapshotHeader
     private var footer: SnapshotFooter
-    private var deflater = Deflater()
-    private var scratch = ByteBuffer()
     private var output = ByteBuffer()
     private var index = ByteBuffer()
     private var offset: Int64 = 0
@@ -28,19 +26,17 @@ struct SnapshotWriter: ~Copyable {
         header.append(to: &output)
     }
 
-    /// Writes a block of `entryCount` entries.
+    /// Writes a block that was compressed.
     ///
     /// - Returns: How many bytes were written.
-    mutating func write(
-        block raw: RawSpan, entryCount: Int, content: SnapshotBlockHeader.Content
-    ) throws(SystemError) -> Int {
+    mutating func write(_ content: borrowing SnapshotBlock) throws(SystemError) -> Int {
         let start = offset + Int64(output.count)
-        let block = SnapshotBlockHeader.encode(
-            raw, number: footer.blockCount, snapshot: header.number, entryCount: UInt32(entryCount), content: content,
-            with: &deflater, scratch: &scratch, to: &output)
+        var block = SnapshotBlockHeader(content, number: footer.blockCount, snapshot: header.number)
+        block.append(to: &output)
+        output.append(content.stored)
         SnapshotIndexEntry(offset: UInt64(start), block: block).append(to: &index)
         footer.blockCount += 1
-        if content == .entries { footer.entryCount += UInt64(entryCount) }
+        if block.content == .entries { footer.entryCount += UInt64(block.entryCount) }
         footer.rawBytes += UInt64(block.rawBytes)
         footer.storedBytes += UInt64(block.storedBytes)
         let written = try flush()

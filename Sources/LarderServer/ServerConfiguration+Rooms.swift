@@ -28,6 +28,8 @@ extension ServerConfiguration {
     var persistence: PersistenceOptions {
         var options = PersistenceOptions()
         options.loadThreads = Thread.processorCount
+        // The one that walks compresses as well, when it has nothing else to do: together they have two processors.
+        options.snapshotThreads = Thread.processorCount > 1 ? 1 : 0
         options.intervalMilliseconds = intervalMilliseconds
         options.snapshotLogBytes = snapshotLogBytes
         options.snapshotMilliseconds = Milliseconds(snapshotEverySeconds) * 1_000

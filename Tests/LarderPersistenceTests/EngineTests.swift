@@ -19,6 +19,7 @@ import Testing
             // Only when they are asked for.
             options.snapshotLogBytes = 0
             options.snapshotMilliseconds = 0
+            options.snapshotThreads = 1
             store = try DurableStore(
                 directory: DirectoryFileSystem(path: path), clock: SystemClock(), state: StoredState(engine), buffer: buffer,
                 options: options)

@@ -347,6 +347,32 @@ import Testing
         #expect(rig.store.snapshotStatistics.taken == 1)
     }
 
+    @Test(arguments: [0, 1, 3]) func `blocks that several threads compress are all in the snapshot, once`(_ threads: Int) throws {
+        var options = Rig.options()
+        options.snapshotThreads = threads
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
+        for number in 0..<600 {
+            // Some 20 blocks, of which some do not shrink, and one is much longer than the others.
+            let length = number == 300 ? 900_000 : 10_000
+            let value = (0..<length).map { UInt8(truncatingIfNeeded: number % 3 == 0 ? ($0 &* 0x9E37 &* (number + 1)) >> 7 : number) }
+            rig.write(.set("key-\(number)", value, .never))
+            if number % 50 == 0 { rig.sync() }
+        }
+        rig.sync()
+        try rig.store.snapshotNow()
+        let snapshot = try #require(rig.files.list().first { $0.hasPrefix("snap-") })
+        #expect(try DirectoryCheck(directory: rig.files.copy()).isSound, "\(snapshot)")
+        let (next, report) = try Rig.start(rig.files.copy(), options: options)
+        #expect(report.entriesLoaded == 600)
+        #expect(next.state.current.alive.mapValues(\.value) == rig.state.current.alive.mapValues(\.value))
+        // A fault on the way ends the threads as well, or this would not end.
+        rig.files.setFault { $0.name.hasPrefix("snap-") ? .error(SystemError.noSpace) : nil }
+        #expect(throws: PersistenceError.self) { try rig.store.snapshotNow() }
+        rig.files.setFault(nil)
+        try rig.store.snapshotNow()
+        #expect(rig.store.snapshotStatistics.lastEntries == 600)
+    }
+
     @Test func `a snapshot is taken when the log has grown, or time has passed with a change`() throws {
         var options = Rig.options()
         options.snapshotLogBytes = 10_000
