@@ -349,6 +349,23 @@ typealias Reference = UInt32
         unitsDirty.wrappingAdd(-count, ordering: .relaxed)
     }
 
+    /// The same for `bytes` at once, from the beginning on, for a store that is about to be filled.
+    func populate(bytes: Int) {
+        let end = min(bytes / Self.unitBytes, unitCount)
+        while true {
+            lock.lock()
+            let first = populatedUnit
+            let grain = Pages.alignment / Self.unitBytes
+            populatedUnit = max(min((first + Self.unitsPopulatedAtOnce) / grain * grain, end), first)
+            let count = populatedUnit - first
+            lock.unlock()
+            if count == 0 { return }
+            pages.populate(offset: first * Self.unitBytes, byteCount: count * Self.unitBytes)
+        }
+    }
+
+    private static let unitsPopulatedAtOnce = 4_096
+
     // MARK: Figures
 
     /// How many units are handed out.

@@ -46,6 +46,9 @@ extension Store {
         for index in 0..<shardCount { hold(index) { $0.reserve(entries: bounded / shardCount) } }
     }
 
+    /// Has the kernel back so many bytes of memory, which takes it a while, while the caller's other threads wait for a disk.
+    package func populate(bytes: Int) { arena.populate(bytes: bytes) }
+
     /// Frees what was over at `time`, the time of the last batch of the log that was applied, and what flushes and drops have
     /// left behind.
     ///

@@ -33,6 +33,10 @@ package protocol RestorableState: AnyObject, Sendable {
     /// So many entries are about to come; 0: that is over.
     func expect(entries: Int)
 
+    /// So many bytes of memory are about to be filled. Takes as long as it takes to get them; may be called while entries are
+    /// applied.
+    func populate(bytes: Int)
+
     /// How many records could not be applied because they exceed what the state can hold. Unless it is zero after recovery,
     /// the start is refused: something would be missing.
     var recordsNotApplied: Int { get }
@@ -52,6 +56,7 @@ extension RestorableState {
     package func number(of record: borrowing LogRecord) -> UInt64? { nil }
     package func prefetch(_ number: UInt64, isNear: Bool) {}
     package func expect(entries: Int) {}
+    package func populate(bytes: Int) {}
     package func release(expiredAt time: Milliseconds) {}
     package var isShortOfMemory: Bool { false }
     package var recordsNotApplied: Int { 0 }

@@ -30,7 +30,10 @@ struct Recovery {
     /// theirs as far as it matters, both by several threads.
     func run(into state: any RestorableState) throws(PersistenceError) -> Recovered {
         var recovered = Recovered()
-        let snapshot = try choose(&recovered.report)
+        var populating: Thread?
+        // Before anything is returned to, so that nobody uses the state after this has returned.
+        defer { populating?.join() }
+        let snapshot = try choose(&recovered.report, state, &populating)
         let begin = snapshot?.entry.begin ?? .zero
         guard let logBytes = try log.byteCount(after: begin) else {
             let damaged = recovered.report.damagedSnapshots
@@ -83,13 +86,21 @@ struct Recovery {
 
     /// The newest snapshot of which every byte is right. It is read twice, first only to be summed: once entries have been
     /// applied there is no way back.
-    private func choose(_ report: inout RecoveryReport) throws(PersistenceError) -> Chosen? {
+    ///
+    /// - Parameter populating: A thread that gets memory for the entries meanwhile: reading waits for the disk.
+    private func choose(
+        _ report: inout RecoveryReport, _ state: any RestorableState, _ populating: inout Thread?
+    ) throws(PersistenceError) -> Chosen? {
         progress.enter(.verifying)
         for entry in manifest.snapshots {
             do throws(SnapshotDamage) {
                 let reader = try SnapshotReader(files: files, number: entry.number)
                 try reader.check(against: entry, directory: manifest.directory)
                 progress.expect(reader.byteCount * 2)
+                if populating == nil && threads > 1 {
+                    let bytes = memoryBytesMin(for: reader, in: state)
+                    if bytes <= state.memoryBytesMax { populating = try? Thread(name: "populate") { state.populate(bytes: bytes) } }
+                }
                 try forEachBlock(of: reader) { (block, stored, _, _) throws(SnapshotDamage) in
                     _ = try reader.readStored(block, into: &stored)
                 }
@@ -117,9 +128,13 @@ struct Recovery {
         for reader: SnapshotReader, logBytes: Int64, in state: any RestorableState
     ) throws(PersistenceError) {
         let entries = Int(clamping: reader.footer.entryCount)
-        let bytesMin = state.memoryBytesMin(entries: entries, bodyBytes: reader.bodyBytesMin)
+        let bytesMin = memoryBytesMin(for: reader, in: state)
         guard bytesMin - Int(logBytes) > state.memoryBytesMax else { return }
         throw .willNotFit(file: reader.name, entries: entries, bytesMin: bytesMin, bytesMax: state.memoryBytesMax)
+    }
+
+    private func memoryBytesMin(for reader: SnapshotReader, in state: any RestorableState) -> Int {
+        state.memoryBytesMin(entries: Int(clamping: reader.footer.entryCount), bodyBytes: reader.bodyBytesMin)
     }
 
     private func load(_ reader: SnapshotReader, into state: any RestorableState) throws(PersistenceError) {

@@ -21,6 +21,8 @@ package final class StoredState: PersistentState {
 
     package func expect(entries: Int) { store.reserve(entries: entries) }
 
+    package func populate(bytes: Int) { store.populate(bytes: bytes) }
+
     package var isShortOfMemory: Bool { store.isShortOfMemory }
 
     package func release(expiredAt time: Milliseconds) { store.releaseExpired(at: time) }
