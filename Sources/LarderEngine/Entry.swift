@@ -241,6 +241,12 @@ struct EntryShape {
         self.lsn = lsn
     }
 
+    /// Writes all that another entry is, but for its record in the wheel: whoever moves an entry arms it anew.
+    func copy(_ other: Entry) {
+        unsafe base.copyMemory(from: other.base, byteCount: other.byteCount)
+        if hasDeadline { wheelPosition = nil }
+    }
+
     private func writeHeader(namespaceSlot: UInt16, keyBytes: Int, valueBytes: Int, flags: UInt8) {
         precondition(keyBytes <= Int(UInt16.max) && valueBytes <= Self.valueBytesMax, "does not fit the header")
         var word = UInt64(valueBytes)

@@ -22,7 +22,7 @@ import LarderPlatform
 /// A sorted sequence of references to entries.
 @safe final class OrderedIndex {
     static let leafCapacity = 126
-    private static let leafBytes = 1_536
+    static let leafBytes = 1_536
 
     private struct LeafPlace {
         var head: UInt64

@@ -52,6 +52,16 @@ extension Shard {
         }
     }
 
+    /// The same for an entry that has only been moved: no use of it.
+    mutating func relink(_ reference: Reference, _ entry: Entry, _ links: EntryLinks) {
+        let (slot, bytes) = (entry.namespaceSlot, chargedBytes(entry))
+        if links.isInMain {
+            queues[slot].main.replace(links, with: reference, entry, bytes: bytes, slab)
+        } else {
+            queues[slot].small.replace(links, with: reference, entry, bytes: bytes, slab)
+        }
+    }
+
     private mutating func enqueue(_ reference: Reference, _ entry: Entry, bytes: Int, _ position: TablePosition) {
         let slot = entry.namespaceSlot
         queues.open(slot)

@@ -34,6 +34,9 @@ struct Shard: ~Copyable {
     var namespaces = ShardNamespaces()
     var sweep = SweepState()
     var expiredTotal = 0
+    /// When a look at all pages last found none to drain, and whether the present look has found one.
+    var compactSince = Milliseconds.min / 2
+    var foundPageToDrain = false
 
     let arena: PageArena
     /// What this shard calls itself towards the arena, for runs that are not the slab's.

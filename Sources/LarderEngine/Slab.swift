@@ -18,6 +18,13 @@ import CLarderIntrinsics
     /// What this shard writes into the arena's owner words, above the low 16 bits.
     private let label: UInt32
 
+    /// The page that is being drained, or 0; its class; and the slot to go on with.
+    private var drained: Reference = 0
+    private var drainedClass = 0
+    private var drainedSlot = 0
+    /// The class to look at next for a page to drain.
+    private var nextToDrain = 0
+
     /// Bytes of slots and runs in use.
     private(set) var bytesInUse = 0
     /// Bytes of the arena that this slab holds.
@@ -180,7 +187,7 @@ import CLarderIntrinsics
     }
 
     private mutating func removePage(_ page: Reference, _ index: SlabClasses.Index) {
-        unlink(page, index)
+        if page == drained { drained = 0 } else { unlink(page, index) }
         let units = classes[index].units
         bytesHeld &-= units &* PageArena.unitBytes
         arena.free(page, units: units)
@@ -206,6 +213,73 @@ import CLarderIntrinsics
         guard offset >= 0 else { return false }
         let (slot, rest) = offset.quotientAndRemainder(dividingBy: classes[index].bytes)
         return unsafe rest == 0 && slot < Int(header(page).pointee.fresh)
+    }
+
+    // MARK: Draining
+
+    // Pages that few entries are left in are held for those alone, when what is stored becomes larger or smaller over time. So
+    // their entries move to other pages of the class: the shard moves one after another (`Shard+Compaction`), and the slab says
+    // which. Nothing is allocated from a page that is being drained.
+
+    /// Whether there is enough in vain to look for a page to drain: more than a sixth of what is held, and a page or two.
+    var isSparse: Bool { bytesHeld &- bytesInUse > bytesHeld / 6 &+ 65_536 }
+    var isDraining: Bool { drained != 0 }
+
+    /// Looks at the next few classes for a page to drain: of those with free slots the one with the fewest entries, if the
+    /// others have room for these and a quarter page more.
+    ///
+    /// - Parameter others: A size of which there is more than entries; it is passed over.
+    /// - Returns: Whether all classes have been looked at since this was last true.
+    mutating func findPageToDrain(notOf others: Int?) -> Bool {
+        for _ in 0..<Self.classesLookedAt where drained == 0 {
+            let index = nextToDrain
+            nextToDrain = nextToDrain + 1 < classes.chunkClass ? nextToDrain + 1 : 0
+            if others.map({ classes.index($0) != index }) ?? true { beginDraining(index) }
+            if nextToDrain == 0 { return true }
+        }
+        return false
+    }
+
+    private static let classesLookedAt = 8
+    /// How many pages of a class are compared.
+    private static let pagesLookedAt = 16
+
+    private mutating func beginDraining(_ index: SlabClasses.Index) {
+        var page = unsafe partial[index]
+        var (least, leastUsed, free, looked) = (page, UInt32.max, 0, 0)
+        while page != 0, looked < Self.pagesLookedAt {
+            let (used, next) = unsafe (header(page).pointee.used, header(page).pointee.next)
+            free &+= classes[index].slots &- Int(used)
+            if used < leastUsed { (least, leastUsed) = (page, used) }
+            page = next
+            looked &+= 1
+        }
+        let slots = classes[index].slots
+        guard looked > 1, free &- (slots &- Int(leastUsed)) >= Int(leastUsed) &+ slots / 4 else { return }
+        unlink(least, index)
+        (drained, drainedClass, drainedSlot) = (least, index, 0)
+    }
+
+    /// The next entry of the page that is being drained; nil when the last one has moved. What cannot be moved stays, and the
+    /// page with it.
+    mutating func nextToMove() -> Reference? {
+        guard drained != 0 else { return nil }
+        let fresh = unsafe Int(header(drained).pointee.fresh)
+        while drainedSlot < fresh {
+            let offset = SlabClasses.pageHeaderBytes &+ drainedSlot &* classes[drainedClass].bytes
+            let slot = drained &+ Reference(truncatingIfNeeded: offset / PageArena.granuleBytes)
+            drainedSlot &+= 1
+            if unsafe address(slot).load(as: UInt64.self) != 0 { return slot }
+        }
+        stopDraining()
+        return nil
+    }
+
+    /// Lets the page that is being drained be used again.
+    mutating func stopDraining() {
+        guard drained != 0 else { return }
+        link(drained, drainedClass)
+        drained = 0
     }
 
     // MARK: Runs

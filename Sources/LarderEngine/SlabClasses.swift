@@ -1,7 +1,8 @@
 // Which sizes a slab hands out, and how large the pages are that it cuts them from.
 //
-// Steps of 8 bytes to 256, eight steps an octave to 2 KiB, then whole fractions of the largest page, so that no page ends
-// in a remainder. Anything longer gets units of its own.
+// Steps of 8 bytes to 256, eight steps an octave to 2 KiB, then whole fractions of pages, so that no page ends in a remainder,
+// and of the smallest pages that have such a fraction: every shard has a page of every size it uses. Anything longer gets
+// units of its own.
 // Source: J. Bonwick, "The Slab Allocator", USENIX 1994, for slabs; the steps are measured (docs/architecture.md).
 
 /// The size classes of every slab: two tables in memory that is never given back, so that a copy counts nothing.
@@ -36,8 +37,12 @@
         for octave in [256, 512, 1_024] {
             for step in 1...8 { sizes.append(octave + step * octave / 8) }
         }
-        let room = PageArena.alignedUnitsMax * PageArena.unitBytes - Self.pageHeaderBytes
-        for slots in [30, 28, 26, 24, 22, 20, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4] { sizes.append(room / slots & ~7) }
+        var large: [Int] = []
+        for (units, slots) in [(4, [7, 6, 5, 4]), (8, [15, 13, 11, 9, 7, 6, 5, 4]), (16, [15, 13, 11, 9, 7, 6, 5, 4])] {
+            let room = units * PageArena.unitBytes - Self.pageHeaderBytes
+            large += slots.map { room / $0 & ~7 }.filter { $0 > 2_048 }
+        }
+        sizes += large.sorted()
         precondition(sizes.last == Self.slotBytesMax && sizes == sizes.sorted(), "classes out of order")
         var table: [UInt8] = []
         for (index, size) in sizes.enumerated() {

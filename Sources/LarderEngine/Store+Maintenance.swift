@@ -1,4 +1,4 @@
-// Everything that nobody waits for: expiry, sweeping, moving tables, giving memory back to the kernel.
+// Everything that nobody waits for: expiry, sweeping, moving tables and entries, giving memory back to the kernel.
 //
 // In steps: a shard is locked for a slice of the work at a time, and a call ends when its budget does. Any number of threads
 // may call; each goes on with the next shard.
@@ -87,6 +87,7 @@ extension Shard {
     /// Whether there is more to do than to look, as far as that is told at a glance.
     fileprivate func hasUpkeep(_ now: Milliseconds, _ flushes: UInt64) -> Bool {
         wheel.hasWork(at: now) || sweep.isUnderWay || sweep.swept != flushes || table.isMoving || indexes.hasDiscarded
+            || isCompactionDue(at: now)
     }
 
     fileprivate mutating func maintain(
@@ -101,6 +102,8 @@ extension Shard {
             if before || goesOn { work -= buckets * BucketArray.cellsPerBucket }
             hasMore = goesOn || hasMore
         }
+        // What a flush left behind is swept, not moved.
+        if work > 0 && !hasMore { hasMore = compact(now: now, work: &work) }
         return (hasMore || work <= 0, wheel.nextDue)
     }
 }
