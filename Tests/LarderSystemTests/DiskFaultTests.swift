@@ -136,6 +136,39 @@ import Testing
         ).record("62-faults-at-start", since: began)
     }
 
+    @Test(.enabled(if: LoopDisk.available.contains(.ext4)))
+    func `a disk that fills up refuses what needs room, serves what is there, and takes writes again when there is room`() throws {
+        let began = ContinuousClock.now
+        let disk = try LoopDisk(.ext4, megabytes: 1_024)
+        let notes = ServerProcess.freshDirectory()
+        defer { try? FileManager.default.removeItem(atPath: notes) }
+        let server = ServerProcess(directory: disk.path, arguments: ["--durability", "always", "--snapshot-log-bytes", "4GiB"])
+        try server.start()
+        let http = try HTTPClient(port: server.port)
+        #expect(try http.call("PUT", "/kv/default/before", body: [1]).status == 201)
+        run("dd", "if=/dev/zero", "of=\(disk.path)/filler", "bs=64k")
+        // The segment and the one made ahead are filled.
+        let load = try RecordedLoad(server, in: notes, values: "uniform:10000-100000", seed: Self.seed)
+        #expect(server.waitForLog("log is full: fallocate: No space left on device", seconds: 60), "\(server.logText)")
+        #expect(try http.call("PUT", "/kv/default/refused", body: [1]).status == 507)
+        #expect(try http.call("GET", "/kv/default/before").body == [1])
+        try FileManager.default.removeItem(atPath: disk.path + "/filler")
+        #expect(server.waitForLog("log is ok", seconds: 60), "\(server.logText)")
+        #expect(try http.call("PUT", "/kv/default/after", body: [2]).status == 201)
+        server.kill()
+        load.finish()
+        try server.start()
+        let judgement = try load.check(on: server)
+        #expect(try HTTPClient(port: server.port).call("GET", "/kv/default/after").body == [2])
+        server.kill()
+        #expect(judgement.named == [])
+        #expect(judgement.lost == 0 && judgement.wrong == 0)
+        Figure(
+            "a disk that fills up and gets room again, \(Figure.grouped(judgement.reads)) keys read", 1, "run", lost: judgement.lost,
+            wrong: judgement.wrong, seeds: Self.seed...Self.seed
+        ).record("64-full-disk", since: began)
+    }
+
     /// The page cache believes what the medium has refused, and a second sync says that all is well.
     @Test(.enabled(if: LoopDisk.available.contains(.ext4)))
     func `a medium that fills up under the file system is a failed sync, and what was acknowledged before is there`() throws {

@@ -26,13 +26,15 @@ final class RecordedLoad {
     private let file: String
 
     /// - Parameter directory: Where the file of acknowledgements is made; not on the disk that fails.
-    init(_ server: ServerProcess, in directory: String, dialect: String = "binary", seed: UInt64) throws {
+    init(
+        _ server: ServerProcess, in directory: String, dialect: String = "binary", values: String = "uniform:40-1000", seed: UInt64
+    ) throws {
         file = "\(directory)/acks-\(UUID().uuidString)"
         process.executableURL = URL(fileURLWithPath: ServerProcess.binary)
         process.arguments = [
             "load", "--server", "127.0.0.1:\(server.port)", "--quiet", "--record", file, "--duration", "60s", "--dialect", dialect,
             "--connections", "8", "--pipeline", "4", "--key-count", "2000", "--mix", "get:10,set:75,delete:15", "--ttl",
-            "0:80,uniform:1s-5s:20", "--values", "uniform:40-1000", "--seed", "\(seed)",
+            "0:80,uniform:1s-5s:20", "--values", values, "--seed", "\(seed)",
         ]
         process.environment = ["PATH": "/usr/bin:/bin"]
         process.standardInput = FileHandle.nullDevice

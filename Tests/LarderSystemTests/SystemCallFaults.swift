@@ -51,9 +51,12 @@ final class CallTrace {
             print("no system calls are made to fail: there is no \(strace)")
             return false
         }
-        let attached = run(strace, "-o", "/dev/null", "true")
-        if attached.status != 0 { print("no system calls are made to fail: \(attached.text)") }
-        return attached.status == 0
+        let traced = run(strace, "-o", "/dev/null", "true")
+        // Yama lets nobody but root attach to what is not a child of its own, unless this is 0.
+        let scope = try? String(contentsOfFile: "/proc/sys/kernel/yama/ptrace_scope", encoding: .utf8)
+        let mayAttach = geteuid() == 0 || (scope ?? "0").hasPrefix("0")
+        if traced.status != 0 || !mayAttach { print("no system calls are made to fail: \(traced.text), ptrace_scope \(scope ?? "-")") }
+        return traced.status == 0 && mayAttach
     }()
 
     /// A program to start a server under, so that its first calls fail; the server is the process that is started.
