@@ -319,10 +319,10 @@ struct TableHasher {
         }
     }
 
-    /// Asks the processor for the entries of the bucket at `cursor`, a step ahead of `scan`.
-    func prefetchScan(_ cursor: UInt64) {
+    /// Asks the processor for the entries of the bucket at `cursor`, a step ahead of `scan`, or of one so many buckets further on.
+    func prefetchScan(_ cursor: UInt64, ahead: Int = 0) {
         let array = isMoving && cursor >= boundary ? old : table
-        let bucket = array.home(cursor)
+        let bucket = min(array.home(cursor) + ahead, array.buckets - 1)
         var occupied = array.occupied(bucket)
         while occupied != 0 {
             unsafe larder_prefetch(address(array.reference(bucket, occupied.trailingZeroBitCount)))

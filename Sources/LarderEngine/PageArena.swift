@@ -289,14 +289,20 @@ typealias Reference = UInt32
     /// - Complexity: O(1) most of the time; no lock is held for the kernel.
     func populateAhead() {
         lock.lock()
-        let first = populatedUnit
-        if freshUnit + Self.unitsAhead > first {
-            let grain = Pages.alignment / Self.unitBytes
-            populatedUnit = min((freshUnit + Self.unitsAhead + grain - 1) / grain * grain, unitCount)
-        }
-        let count = populatedUnit - first
+        let (first, needed) = (populatedUnit, freshUnit + Self.unitsAhead)
         lock.unlock()
-        if count > 0 { pages.populate(offset: first * Self.unitBytes, byteCount: count * Self.unitBytes) }
+        if needed > first { populate(from: first, to: needed) }
+    }
+
+    /// Two that come at the same time both wait for the kernel: a slow one may not leave the other to a page that is not there yet.
+    private func populate(from first: Int, to needed: Int) {
+        let grain = Pages.alignment / Self.unitBytes
+        let end = min((needed + grain - 1) / grain * grain, unitCount)
+        guard end > first else { return }
+        pages.populate(offset: first * Self.unitBytes, byteCount: (end - first) * Self.unitBytes)
+        lock.lock()
+        populatedUnit = max(populatedUnit, end)
+        lock.unlock()
     }
 
     /// Gives free memory back to the kernel, at most `unitsMax` units, down to a reserve for the next allocations.
@@ -355,12 +361,9 @@ typealias Reference = UInt32
         while true {
             lock.lock()
             let first = populatedUnit
-            let grain = Pages.alignment / Self.unitBytes
-            populatedUnit = max(min((first + Self.unitsPopulatedAtOnce) / grain * grain, end), first)
-            let count = populatedUnit - first
             lock.unlock()
-            if count == 0 { return }
-            pages.populate(offset: first * Self.unitBytes, byteCount: count * Self.unitBytes)
+            if first >= end { return }
+            populate(from: first, to: min(first + Self.unitsPopulatedAtOnce, end))
         }
     }
 

@@ -98,7 +98,8 @@ extension Shard {
                 let entry = table.entry(reference)
                 if entry.namespaceSlot == slot && entry.lsn > flushLSN { references.append(reference) }
             }
-            table.prefetchScan(listed.cursor)
+            // Little is done with an entry, so one bucket ahead would be too late.
+            table.prefetchScan(listed.cursor, ahead: Self.bucketsAhead)
             work -= Self.workPerBucket + references.count - before
             listed.isScanned = !goesOn
         }
@@ -139,6 +140,7 @@ extension Shard {
 
     private static var workPerBucket: Int { 8 }
     private static var entriesAhead: Int { 8 }
+    private static var bucketsAhead: Int { 2 }
 
     /// Discards indexes that nobody has read since `time`, and gives some of the memory of discarded ones back.
     ///
