@@ -108,6 +108,16 @@ package struct ByteBuffer: ~Copyable {
         end &+= bytes.byteCount
     }
 
+    /// Appends all of `other`, which is empty afterwards. Where this buffer is empty the memory changes hands, however much it is.
+    package mutating func take(_ other: inout ByteBuffer) {
+        if isEmpty {
+            swap(&self, &other)
+        } else {
+            append(other.bytes)
+        }
+        other.removeAll()
+    }
+
     @inlinable package mutating func append(_ string: StaticString) {
         precondition(string.hasPointerRepresentation)
         let count = string.utf8CodeUnitCount

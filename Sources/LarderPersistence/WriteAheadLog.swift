@@ -60,6 +60,7 @@ package final class WriteAheadLog: LogBackend {
     private static let retryNanoseconds: Int64 = 1_000 * nanoseconds
     /// A worker that finds more staged after so many writes leaves the rest to the log's own thread.
     private static let writesMax = 4
+    private static let writeBytesMax = 1 << 20
 
     // MARK: Positions
 
@@ -140,7 +141,8 @@ package final class WriteAheadLog: LogBackend {
         for _ in 0..<Self.writesMax {
             // Pairs with the fence of whoever holds the lock: either this sees it free, or they see what is staged.
             atomicMemoryFence(ordering: .sequentiallyConsistent)
-            if buffer.isEmpty || state != .ok { break }
+            // So much is not written in a worker's turn, which others wait for.
+            if buffer.isEmpty || buffer.byteCount > Self.writeBytesMax || state != .ok { break }
             guard let wrote = writing.withLockIfAvailable({ state in write(&state) }) else { break }
             if !wrote { break }
             advanced = true

@@ -101,12 +101,13 @@ package struct Socket: ~Copyable, Sendable {
         set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, 15)
     }
 
-    /// Receives what is there, at most the free memory of `buffer` after at least `minimum` bytes of it were made free.
+    /// Receives what is there, at most the free memory of `buffer` after at least `minimum` bytes of it were made free, and at
+    /// most 1 MiB.
     package func receive(into buffer: inout ByteBuffer, minimum: Int) -> Transfer {
         var result = Transfer.closed
         unsafe buffer.append(minimum: minimum) { free in
             while true {
-                let count = unsafe recv(descriptor, free.baseAddress, free.count, 0)
+                let count = unsafe recv(descriptor, free.baseAddress, min(free.count, Self.receivedAtOnce), 0)
                 if count > 0 {
                     result = .bytes(count)
                     return count
@@ -119,6 +120,8 @@ package struct Socket: ~Copyable, Sendable {
         }
         return result
     }
+
+    private static var receivedAtOnce: Int { 1 << 20 }
 
     /// Sends as many of `bytes` as the kernel takes.
     package func send(_ bytes: RawSpan) -> Transfer {

@@ -142,7 +142,7 @@ package struct CommandExecutor: Sendable {
         }
         switch command.operation {
         case .get:
-            get(command, prepared, input, &session, &output, turn, metrics)
+            get(command, prepared, input, &session, &output, &scratch, turn, metrics)
         case .put:
             guard describe(command.contentType, input, &scratch.metadata) else {
                 return refuse(.contentTypeTooLong, command, &session, &output, turn, metrics)
@@ -201,14 +201,19 @@ package struct CommandExecutor: Sendable {
 
     // MARK: Reads
 
-    private func get(
+    func get(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
-        _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
+        _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn, _ metrics: WorkerMetrics
     ) {
         let namespace = prepared.namespace!
         let dialect = session.dialect
         let waits = namespace.isDurable
+        var isLarge = false
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
+            if entry.value.byteCount > Self.sliceBytes, Self.isLarge(entry, command, dialect) {
+                isLarge = true
+                return
+            }
             let wait = waits ? Wait.durable(entry.lsn) : .nothing
             session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
                 if !command.condition.holds(for: entry.lsn.rawValue) {
@@ -224,7 +229,9 @@ package struct CommandExecutor: Sendable {
                 }
             }
         }
-        if result.hit {
+        if isLarge {
+            getLarge(command, prepared, input, &session, &output, &scratch, turn, metrics)
+        } else if result.hit {
             metrics.hits.add(1)
         } else {
             metrics.misses.add(1)
@@ -233,7 +240,7 @@ package struct CommandExecutor: Sendable {
     }
 
     /// Answers that there is no such entry. `lsn` is that of the removal which the answer may rest on.
-    private func miss(
+    func miss(
         _ lsn: LSN, _ namespace: Namespace, _ command: Command, _ session: inout Session,
         _ output: inout ByteBuffer, _ turn: Turn
     ) {

@@ -72,37 +72,42 @@ struct Connection: ~Copyable {
     ///
     /// - Returns: false when the peer is gone.
     mutating func flush() -> Bool {
-        while !output.isEmpty {
-            switch socket.send(output.bytes) {
-            case .bytes(let count): output.consume(count)
+        guard Self.send(&output, to: socket) else { return false }
+        output.shrink()
+        return true
+    }
+
+    /// Sends what the kernel takes, but not more than a turn allows: the others have waited long enough, and the poller reports
+    /// the socket again.
+    ///
+    /// - Returns: false when the peer is gone.
+    private static func send(_ buffer: inout ByteBuffer, to socket: borrowing Socket) -> Bool {
+        var left = sentPerTurn
+        while !buffer.isEmpty, left > 0 {
+            switch socket.send(buffer.bytes.extracting(first: min(left, sentAtOnce))) {
+            case .bytes(let count):
+                buffer.consume(count)
+                left -= count
             case .wouldBlock: return true
             case .closed: return false
             }
         }
-        output.shrink()
         return true
     }
+
+    private static let sentAtOnce = 262_144
+    private static let sentPerTurn = 1 << 20
 
     /// Sends `replies`, and keeps what the kernel does not take. `replies` is empty afterwards.
     ///
     /// - Returns: false when the peer is gone.
     mutating func send(_ replies: inout ByteBuffer) -> Bool {
-        if output.isEmpty {
-            while !replies.isEmpty {
-                switch socket.send(replies.bytes) {
-                case .bytes(let count): replies.consume(count)
-                case .wouldBlock:
-                    output.append(replies.bytes)
-                    replies.removeAll()
-                case .closed:
-                    replies.removeAll()
-                    return false
-                }
-            }
-            return true
+        if !output.isEmpty {
+            output.take(&replies)
+            return flush()
         }
-        output.append(replies.bytes)
-        replies.removeAll()
-        return flush()
+        guard Self.send(&replies, to: socket) else { return false }
+        if !replies.isEmpty { output.take(&replies) }
+        return true
     }
 }

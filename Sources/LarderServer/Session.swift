@@ -66,10 +66,16 @@ package struct Scratch: ~Copyable, Sendable {
     var many = ByteBuffer()
     /// How many entries listings may still look at in this turn.
     var listingWork = 0
+    /// How many bytes of large values may still be copied in this turn.
+    var copyWork = 0
     package init() {}
 
     /// All listings of a turn together may look at so many entries, or a little more: up to a millisecond.
-    package mutating func beginTurn(listingWork: Int = 8_192) { self.listingWork = listingWork }
+    /// The same for large values and bytes.
+    package mutating func beginTurn(listingWork: Int = 8_192, copyWork: Int = 1 << 20) {
+        self.listingWork = listingWork
+        self.copyWork = copyWork
+    }
 }
 
 /// How a session left its input.
@@ -95,6 +101,8 @@ package struct Session: ~Copyable, Sendable {
     var namespace: Namespace?
     /// A page that is being made, turn by turn, for the first of the postponed commands.
     var listing: ListingInProgress?
+    /// A large value that is being read, in the same way.
+    var largeRead: LargeRead?
     /// Set by a command that has to be executed again in the next turn.
     var needsAnotherTurn = false
     private var servedSince = false
@@ -192,7 +200,10 @@ package struct Session: ~Copyable, Sendable {
             metrics.count(batch.commands[index].operation)
             if mustClose { return end(&input, .close) }
             // Its command may have been refused since.
-            if requests.isResumed { listing = nil }
+            if requests.isResumed {
+                listing = nil
+                largeRead = nil
+            }
         }
         if case .http = dialect, requests.end > requests.first, batch.commands[requests.end - 1].httpFlags.contains(.close) {
             return end(&input, .close)
@@ -261,6 +272,15 @@ package struct Session: ~Copyable, Sendable {
     ///
     /// - Parameter input: What `process` has left.
     package func isWithinRequest(_ input: borrowing ByteBuffer) -> Bool { !input.isEmpty || http.isWithinRequest }
+
+    /// How many bytes the request that has begun has in all, as far as is known; with so much room its buffer need not grow again.
+    package var requestBytesExpected: Int {
+        switch dialect {
+        case .undetermined: 0
+        case .binary: binary.frameBytesExpected
+        case .http: http.requestBytesExpected
+        }
+    }
 
     /// Brings the postponed commands back into the batch, which is empty.
     private mutating func resume(

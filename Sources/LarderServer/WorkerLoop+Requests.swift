@@ -93,6 +93,8 @@ extension WorkerLoop {
             connection.isLent = true
         } else {
             asked = max(Self.inputBytes, min(connection.input.count, 1 << 20))
+            // Addresses; the memory behind them comes with the bytes.
+            connection.input.reserve(max(asked, connection.session.requestBytesExpected - connection.input.count))
         }
         switch connection.socket.receive(into: &connection.input, minimum: asked) {
         case .wouldBlock:

@@ -14,13 +14,16 @@ package struct EntryReply: ~Escapable {
     package let version: UInt64
     /// Milliseconds left to live, nil for ever.
     package let remaining: Int64?
+    /// The value itself is left out, although its length is told: whoever asks appends it.
+    package let omitsValue: Bool
 
     @_lifetime(copy value, copy contentType)
-    package init(value: RawSpan, contentType: RawSpan, version: UInt64, remaining: Int64?) {
+    package init(value: RawSpan, contentType: RawSpan, version: UInt64, remaining: Int64?, omitsValue: Bool = false) {
         self.value = value
         self.contentType = contentType
         self.version = version
         self.remaining = remaining
+        self.omitsValue = omitsValue
     }
 }
 

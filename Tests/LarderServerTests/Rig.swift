@@ -111,6 +111,8 @@ final class Client {
     var unsent = 0
     /// How many entries its listings may look at in a turn.
     var listingWork = 8_192
+    /// How many bytes of large values it may read in a turn.
+    var copyWork = 1 << 20
 
     init(_ rig: Rig) {
         self.rig = rig
@@ -133,7 +135,7 @@ final class Client {
     }
 
     func proceedOnce() -> [UInt8] {
-        scratch.beginTurn(listingWork: listingWork)
+        scratch.beginTurn(listingWork: listingWork, copyWork: copyWork)
         progress = session.process(
             &input, output: &output, unsent: unsent, batch: &batch, scratch: &scratch, server: rig.server, turn: rig.turn,
             metrics: rig.metrics)

@@ -10,6 +10,7 @@ package enum BinaryReply {
     package static func entry(_ entry: borrowing EntryReply, to command: borrowing Command, into output: inout ByteBuffer) {
         guard command.flags & BinaryFlags.replyOnly.rawValue != 0 else {
             let value = entry.value
+            if entry.omitsValue { return appendHeader(.ok, [], bodyBytes: value.byteCount, to: command, into: &output) }
             output.reserve(BinaryFrame.headerBytes &+ value.byteCount)
             appendHeader(.ok, [], bodyBytes: value.byteCount, to: command, into: &output)
             output.append(value)
@@ -17,7 +18,7 @@ package enum BinaryReply {
         }
         let fields = entry.fields(asked: command.binaryFlags)
         let bodyBytes = entry.bodyBytes(fields)
-        output.reserve(BinaryFrame.headerBytes &+ bodyBytes)
+        output.reserve(BinaryFrame.headerBytes &+ bodyBytes &- (entry.omitsValue ? entry.value.byteCount : 0))
         appendHeader(.ok, fields, bodyBytes: bodyBytes, to: command, into: &output)
         entry.appendBody(fields, into: &output)
     }
@@ -141,7 +142,7 @@ extension EntryReply {
             output.append(littleEndian: UInt16(contentTypeBytes))
             output.append(contentType.slice(0, contentTypeBytes))
         }
-        output.append(value)
+        if !omitsValue { output.append(value) }
     }
 }
 

@@ -43,6 +43,9 @@ package struct HTTPDecoder: Sendable {
     /// Whether the end of the last request is still to come.
     package var isWithinRequest: Bool { phase == .gate || phase == .body || phase == .discard || scan.hasBegun }
 
+    /// How many bytes the request that has begun has in all, head included; 0 when that is not known, or nobody wants its body.
+    package var requestBytesExpected: Int { phase == .body && chunks == nil ? bodyStart + bodyCount : 0 }
+
     /// What is known of the request that begins in `input` and is not complete, for a reply that does not wait for it.
     ///
     /// - Returns: nil when nothing has arrived, or the request has its reply already.

@@ -14,7 +14,7 @@ package enum HTTPReply {
     /// A value, as it was stored.
     package static func entry(_ entry: borrowing EntryReply, to command: borrowing Command, into output: inout ByteBuffer) {
         let flags = command.httpFlags
-        output.reserve(headBytesMax + entry.contentType.byteCount + entry.value.byteCount)
+        output.reserve(headBytesMax + entry.contentType.byteCount + (entry.omitsValue ? 0 : entry.value.byteCount))
         output.append("HTTP/1.1 200 OK\r\nContent-Type: ")
         // Another dialect may have stored any bytes as the type; a line end among them would forge a field.
         if entry.contentType.byteCount == 0 || HTTPText.holdsControl(entry.contentType) {
@@ -30,7 +30,7 @@ package enum HTTPReply {
             output.append("\r\n")
         }
         endHead(bodyBytes: entry.value.byteCount, flags, &output)
-        if !flags.contains(.head) { output.append(entry.value) }
+        if !flags.contains(.head), !entry.omitsValue { output.append(entry.value) }
     }
 
     /// A write, a delete, a miss, or any other outcome without content.
