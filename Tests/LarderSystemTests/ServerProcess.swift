@@ -84,6 +84,23 @@ final class ServerProcess {
         self.process = nil
     }
 
+    /// Stops the process where it stands, for good: none of its threads does anything any more but what the kernel has begun for it.
+    func freeze() {
+        guard let process else { return }
+        let folder = "/proc/\(process.processIdentifier)/task"
+        Foundation.kill(process.processIdentifier, SIGSTOP)
+        while true {
+            let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+            let states = threads.compactMap { thread -> Character? in
+                guard let text = try? String(contentsOfFile: "\(folder)/\(thread)/stat", encoding: .utf8) else { return nil }
+                return text[text.index(after: text.lastIndex(of: ")")!)...].first { $0 != " " }
+            }
+            // Stopped, or within a call that cannot be interrupted, behind which it stops.
+            if states.allSatisfy({ $0 == "T" || $0 == "D" }) { return }
+            usleep(100)
+        }
+    }
+
     /// SIGTERM; returns the exit status.
     @discardableResult
     func stop() -> Int32 {
