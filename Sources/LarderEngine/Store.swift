@@ -129,10 +129,10 @@ import Synchronization
     /// Asks the processor for the key's bucket, and for its shard. Nothing else happens, whatever the hash.
     package func prefetch(_ hash: KeyHash) {
         unsafe larder_prefetch(bucket(hash))
-        let shard = unsafe UnsafeMutableRawPointer(shard(hash)) - Self.headBytes
-        unsafe larder_prefetch_write(shard)
-        unsafe larder_prefetch(shard + 64)
-        unsafe larder_prefetch(shard + 128)
+        let lock = unsafe UnsafeMutableRawPointer(lock(of: shard(hash)))
+        unsafe larder_prefetch_write(lock)
+        unsafe larder_prefetch(lock + 64)
+        unsafe larder_prefetch(lock + 128)
     }
 
     /// Asks the processor for the entry that is probably the key's; worth it some time after `prefetch`.

@@ -73,7 +73,7 @@ package struct SnapshotBlockHeader: Equatable, Sendable {
         rawChecksum = block.rawChecksum
         storedChecksum = block.storedChecksum
         rawBytes = block.raw.count
-        storedBytes = block.codec == .raw ? block.raw.count : block.compressed.count
+        storedBytes = block.stored.byteCount
     }
 
     /// The header at the start of `bytes`, or nil when it is not an undamaged one within the limits.

@@ -6,31 +6,69 @@
 
 import LarderBytes
 import LarderEngine
+import LarderPlatform
 import LarderWire
 
-/// A reply with a large value that has begun.
+/// A reply with a large value, as far as it has come.
 struct LargeRead: ~Copyable, Sendable {
-    var reply = ByteBuffer()
-    /// Of the entry that the reply is of.
-    var lsn = LSN.zero
-    /// Bytes of the value that the reply has.
-    var copied = 0
-    /// How often the entry changed in between.
-    var restarts = 0
-}
+    enum Progress {
+        case partial, whole
+        /// The entry is none to be read in slices any more.
+        case other
+    }
 
-extension CommandExecutor {
+    private(set) var reply = ByteBuffer()
+    /// Of the entry that the reply is of.
+    private(set) var lsn = LSN.zero
+    /// Bytes of the value that the reply has.
+    private var copied = 0
+    /// How often the entry changed in between.
+    private var restarts = 0
+
     /// Values longer than this are copied in slices of so many bytes.
     static let sliceBytes = 262_144
     /// Who writes a key all the time does not keep its readers waiting for ever: then the whole value is copied at once.
     static let restartsMax = 4
 
+    var isAtOnce: Bool { restarts > Self.restartsMax }
+
     /// Whether the reply to `command` has the value of this entry, and that is large.
-    static func isLarge(_ entry: borrowing EntryView, _ command: Command, _ dialect: Dialect) -> Bool {
+    static func isOf(_ entry: borrowing EntryView, _ command: Command, _ dialect: Dialect) -> Bool {
         if case .http = dialect, command.httpFlags.contains(.head) { return false }
         return entry.value.byteCount > sliceBytes && command.condition.holds(for: entry.lsn.rawValue)
     }
 
+    /// Adds the next slice of the value, or begins anew when it is another.
+    ///
+    /// - Parameter work: Less the bytes that were copied, on return.
+    mutating func add(
+        _ entry: borrowing EntryView, to command: Command, _ dialect: Dialect, _ now: Milliseconds, work: inout Int
+    ) -> Progress {
+        let value = entry.value
+        if entry.lsn != lsn {
+            guard Self.isOf(entry, command, dialect) else { return .other }
+            restarts += copied > 0 ? 1 : 0
+            (lsn, copied) = (entry.lsn, 0)
+            reply.removeAll()
+            Reply.entry(
+                EntryReply(
+                    value: value, contentType: entry.contentType, version: lsn.rawValue,
+                    remaining: entry.deadline.remaining(at: now), omitsValue: true),
+                to: command, in: dialect, into: &reply)
+            reply.reserve(value.byteCount)
+        }
+        let slice = min(isAtOnce ? value.byteCount : Self.sliceBytes, value.byteCount - copied)
+        reply.append(value.slice(copied, slice))
+        copied += slice
+        work -= slice
+        return copied == value.byteCount ? .whole : .partial
+    }
+
+    /// Hands the reply over.
+    mutating func move(to output: inout ByteBuffer) { output.take(&reply) }
+}
+
+extension CommandExecutor {
     /// Answers with an entry whose value was found to be large.
     func getLarge(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
@@ -38,52 +76,29 @@ extension CommandExecutor {
     ) {
         let namespace = prepared.namespace!
         let dialect = session.dialect
-        var large = session.largeRead.take() ?? LargeRead()
-        var reply = ByteBuffer()
-        swap(&reply, &large.reply)
-        var (lsn, copied, restarts) = (large.lsn, large.copied, large.restarts)
-        var isWhole = false
-        var isOther = false
-        while !isWhole {
-            guard scratch.copyWork > 0 || restarts > Self.restartsMax else {
-                large.reply.take(&reply)
-                (large.lsn, large.copied, large.restarts) = (lsn, copied, restarts)
-                session.largeRead = consume large
+        var progress = LargeRead.Progress.partial
+        while case .partial = progress {
+            guard scratch.copyWork > 0 || session.largeRead.isAtOnce else {
                 session.needsAnotherTurn = true
                 return
             }
             let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
-                let value = entry.value
-                if entry.lsn != lsn {
-                    guard Self.isLarge(entry, command, dialect) else {
-                        isOther = true
-                        return
-                    }
-                    restarts += copied > 0 ? 1 : 0
-                    (lsn, copied) = (entry.lsn, 0)
-                    reply.removeAll()
-                    Reply.entry(
-                        EntryReply(
-                            value: value, contentType: entry.contentType, version: lsn.rawValue,
-                            remaining: entry.deadline.remaining(at: turn.now), omitsValue: true),
-                        to: command, in: dialect, into: &reply)
-                    reply.reserve(value.byteCount)
-                }
-                let slice = min(restarts > Self.restartsMax ? value.byteCount : Self.sliceBytes, value.byteCount - copied)
-                reply.append(value.slice(copied, slice))
-                copied += slice
-                scratch.copyWork -= slice
-                isWhole = copied == value.byteCount
+                progress = session.largeRead.add(entry, to: command, dialect, turn.now, work: &scratch.copyWork)
             }
-            // What is there now is answered at once.
-            if isOther { return get(command, prepared, input, &session, &output, &scratch, turn, metrics) }
             guard result.hit else {
+                session.largeRead = LargeRead()
                 metrics.misses.add(1)
                 return miss(result.lsn, namespace, command, &session, &output, turn)
             }
         }
+        var large = LargeRead()
+        swap(&large, &session.largeRead)
+        guard case .whole = progress else {
+            // What is there now is answered at once.
+            return get(command, prepared, input, &session, &output, &scratch, turn, metrics)
+        }
         metrics.hits.add(1)
-        let wait = namespace.isDurable ? Wait.durable(lsn) : .nothing
-        session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { $0.take(&reply) }
+        let wait = namespace.isDurable ? Wait.durable(large.lsn) : .nothing
+        session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { large.move(to: &$0) }
     }
 }

@@ -210,7 +210,7 @@ package struct CommandExecutor: Sendable {
         let waits = namespace.isDurable
         var isLarge = false
         let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
-            if entry.value.byteCount > Self.sliceBytes, Self.isLarge(entry, command, dialect) {
+            if LargeRead.isOf(entry, command, dialect) {
                 isLarge = true
                 return
             }

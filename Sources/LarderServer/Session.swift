@@ -101,8 +101,8 @@ package struct Session: ~Copyable, Sendable {
     var namespace: Namespace?
     /// A page that is being made, turn by turn, for the first of the postponed commands.
     var listing: ListingInProgress?
-    /// A large value that is being read, in the same way.
-    var largeRead: LargeRead?
+    /// The reply with a large value, in the same way.
+    var largeRead = LargeRead()
     /// Set by a command that has to be executed again in the next turn.
     var needsAnotherTurn = false
     private var servedSince = false
@@ -202,7 +202,7 @@ package struct Session: ~Copyable, Sendable {
             // Its command may have been refused since.
             if requests.isResumed {
                 listing = nil
-                largeRead = nil
+                largeRead = LargeRead()
             }
         }
         if case .http = dialect, requests.end > requests.first, batch.commands[requests.end - 1].httpFlags.contains(.close) {

@@ -7,7 +7,7 @@ import Testing
 
 /// Values that are read in slices, some in each turn.
 @Suite("Large values") struct LargeValueTests {
-    private static let slice = CommandExecutor.sliceBytes
+    private static let slice = LargeRead.sliceBytes
 
     private static func text(_ seed: UInt64, _ count: Int = 3 * slice + 1_234) -> String {
         var random = SeededGenerator(seed: seed)
@@ -77,7 +77,7 @@ import Testing
             replies = reader.proceedOnce()
         }
         #expect(try Answer.only(replies).text == Self.text(rounds))
-        #expect(rounds == CommandExecutor.restartsMax + 1)
+        #expect(rounds == LargeRead.restartsMax + 1)
     }
 
     @Test func `a large value that is gone, or small, before it is read is answered as that`() throws {

@@ -11,12 +11,6 @@ import Testing
         try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
     }
 
-    /// Waits until a generator has written some thousands of acknowledgements, or `goesOn` says that it never will. What another
-    /// process has written is found out by looking.
-    private static func waitForAcknowledgements(in file: String, while goesOn: () -> Bool) {
-        while (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int) ?? 0 < 200_000, goesOn() { usleep(2_000) }
-    }
-
     @Test(arguments: ["binary", "http"])
     func `every read is right`(dialect: String) throws {
         let server = ServerProcess(arguments: ["--durability", "off"])
@@ -53,7 +47,7 @@ import Testing
             done.signal()
         }.start()
         // As soon as something is promised, the server goes away in the middle of it.
-        Self.waitForAcknowledgements(in: file) { result.status == nil }
+        RecordedLoad.wait(for: 6_240, in: file) { result.status == nil }
         server.kill()
         done.wait()
         #expect(result.status == 0, "\(result.text)")
@@ -113,7 +107,7 @@ import Testing
         let output = Pipe()
         process.standardOutput = output
         try process.run()
-        Self.waitForAcknowledgements(in: file) { process.isRunning }
+        RecordedLoad.wait(for: 6_240, in: file) { process.isRunning }
         kill(process.processIdentifier, SIGINT)
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()

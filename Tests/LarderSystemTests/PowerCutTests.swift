@@ -40,6 +40,7 @@ import Testing
         for cut in 0..<Self.cuts {
             let load = try RecordedLoad(server, in: notes, dialect: cut % 2 == 0 ? "binary" : "http", seed: random.next())
             load.wait(for: 100)
+            // The moment of the cut is what is tried: any.
             usleep(UInt32(random.next() % 400_000))
             try restore(disk, server)
             load.finish()
@@ -93,6 +94,7 @@ import Testing
                 }.start()
                 return done
             }
+            // Any moment, after enough was written to lose some of it.
             usleep(200_000 + UInt32(random.next() % 1_300_000))
             try restore(disk, server)
             for done in threads { done.wait() }

@@ -46,14 +46,22 @@ final class RecordedLoad {
     deinit { process.terminate() }
 
     /// How much was acknowledged and has been written down.
-    var acknowledged: Int {
+    var acknowledged: Int { Self.acknowledged(in: file) }
+
+    private static func acknowledged(in file: String) -> Int {
         let bytes = (try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int) ?? 0
         return max(0, (bytes - 320) / 32)
     }
 
+    /// Waits until a file says that so much was acknowledged, or `goesOn` that it never will. What another process has written is
+    /// found out by looking, again and again.
+    static func wait(for count: Int, in file: String, while goesOn: () -> Bool) {
+        while acknowledged(in: file) < count, goesOn() { usleep(2_000) }
+    }
+
     /// Waits until so much was acknowledged, `isEnough` says so, or the load is over.
     func wait(for count: Int, or isEnough: () -> Bool = { false }) {
-        while acknowledged < count, !isEnough(), process.isRunning { usleep(2_000) }
+        Self.wait(for: count, in: file) { !isEnough() && process.isRunning }
     }
 
     /// Waits for the load to notice that its server is gone.

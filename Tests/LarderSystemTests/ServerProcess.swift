@@ -49,15 +49,7 @@ final class ServerProcess {
         process.environment = environment.merging(["PATH": "/usr/bin:/bin"]) { mine, _ in mine }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
-        let pipe = Pipe()
-        process.standardError = pipe
-        let log = LogLines()
-        self.log = log
-        pipe.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            data.isEmpty ? log.end() : log.append(data)
-        }
+        log = LogLines(errorsOf: process)
         try process.run()
         self.process = process
         guard let line = log.wait(for: "listening on 127.0.0.1:", seconds: 30),
@@ -97,6 +89,7 @@ final class ServerProcess {
             }
             // Stopped, or within a call that cannot be interrupted, behind which it stops.
             if states.allSatisfy({ $0 == "T" || $0 == "D" }) { return }
+            // Nobody tells when a thread has stopped.
             usleep(100)
         }
     }
@@ -146,6 +139,19 @@ final class LogLines: @unchecked Sendable {
     private var data = Data()
     private var hasEnded = false
 
+    init() {}
+
+    /// What a process that is about to run writes to its error output.
+    init(errorsOf process: Process) {
+        let pipe = Pipe()
+        process.standardError = pipe
+        pipe.fileHandleForReading.readabilityHandler = { handle in
+            let data = handle.availableData
+            if data.isEmpty { handle.readabilityHandler = nil }
+            data.isEmpty ? self.end() : self.append(data)
+        }
+    }
+
     func append(_ more: Data) {
         condition.lock()
         data.append(more)
@@ -154,7 +160,7 @@ final class LogLines: @unchecked Sendable {
     }
 
     /// No more text will come.
-    func end() {
+    private func end() {
         condition.lock()
         hasEnded = true
         condition.broadcast()

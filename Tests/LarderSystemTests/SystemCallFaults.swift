@@ -69,14 +69,7 @@ final class CallTrace {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: strace)
         process.arguments = fault.arguments(server.dataDirectory, output) + ["-p", "\(server.processID)"]
-        let pipe = Pipe()
-        let lines = LogLines()
-        process.standardError = pipe
-        pipe.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            data.isEmpty ? lines.end() : lines.append(data)
-        }
+        let lines = LogLines(errorsOf: process)
         try process.run()
         guard lines.wait(for: "attached", seconds: 30) != nil else { throw ServerProcess.DidNotStart(description: lines.text) }
         return CallTrace(process, output)

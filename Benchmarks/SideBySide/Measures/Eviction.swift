@@ -15,9 +15,8 @@ extension Measure {
         if process > 0 { waitpid(process, &status, 0) }
         guard status == 0 else { throw BenchError("scripts/compare-eviction does not run; it needs Python 3 and PyPI, and make bench-eviction builds for it") }
         let lines = readText(file).split(separator: "\n").dropFirst(2).map { line in
-            line.split(separator: "|").map { cell in
-                String(cell.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
-            }.filter { !$0.isEmpty }
+            let cells: [Substring] = line.split(separator: "|")
+            return cells.map { $0.split(separator: " ").joined(separator: " ") }.filter { !$0.isEmpty }
         }.filter { $0.count == 7 }
         guard !lines.isEmpty else { throw BenchError("scripts/compare-eviction printed no table") }
         // Of the trace with sizes and lifetimes libCacheSim knows too little.

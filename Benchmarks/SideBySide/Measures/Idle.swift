@@ -10,13 +10,14 @@ extension Measure {
         defer { server.stop() }
         try bench.fill(server, 64)
         // The first need rooms that the others share.
-        let first = try Load(server, connections: min(50, count), depth: 1)
+        let few = min(50, count / 2)
+        let first = try Load(server, connections: few, depth: 1)
         _ = try first.run(.get, seconds: 0.05, keys: 64, seed: 1)
         let before = server.residentBytes
-        let load = try Load(server, connections: count - min(50, count), depth: 1)
+        let load = try Load(server, connections: count - few, depth: 1)
         // Each has asked for something before it rests.
         _ = try load.run(.get, seconds: bench.parameters.seconds, keys: 64, seed: 1)
-        let each = Double(server.residentBytes - before) / Double(max(count - 50, 1))
+        let each = Double(server.residentBytes - before) / Double(count - few)
         withExtendedLifetime((first, load)) {}
         return Finding(rows: [
             Row(
