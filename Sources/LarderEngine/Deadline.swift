@@ -22,8 +22,11 @@ package struct Deadline: RawRepresentable, Comparable, Hashable, Sendable {
     package static func after(_ milliseconds: Milliseconds, now: Milliseconds) -> Deadline {
         let (sum, overflow) = now.addingReportingOverflow(milliseconds)
         if overflow { return milliseconds > 0 ? .latest : Deadline(rawValue: 1) }
-        return Deadline(rawValue: min(max(sum, 1), latest.rawValue))
+        return .at(sum)
     }
+
+    /// The deadline at `time`, or the nearest one that an entry can hold.
+    package static func at(_ time: Milliseconds) -> Deadline { Deadline(rawValue: min(max(time, 1), latest.rawValue)) }
 
     /// The latest deadline that fits in the 44 bits that an entry has for it: in the year 2527.
     package static let latest = Deadline(rawValue: 1 << 44 - 1)

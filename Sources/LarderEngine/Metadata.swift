@@ -45,6 +45,19 @@ package enum Metadata {
         buffer.append(bytes)
     }
 
+    /// Appends the word that memcached clients keep with a value.
+    package static func append(clientFlags: UInt32, to buffer: inout ByteBuffer) {
+        buffer.append(byte: Self.clientFlags)
+        buffer.append(littleEndian: UInt16(4))
+        buffer.append(littleEndian: clientFlags)
+    }
+
+    /// The word that a memcached client keeps with a value; 0 when there is none.
+    package static func clientFlags(in metadata: RawSpan) -> UInt32 {
+        guard metadata.byteCount > 0, let item = item(clientFlags, in: metadata), item.byteCount == 4 else { return 0 }
+        return item.littleEndian(at: 0, as: UInt32.self)
+    }
+
     private static func end(ofItemAt position: Int, in metadata: RawSpan) -> Int? {
         guard metadata.byteCount - position >= itemHeaderBytes else { return nil }
         let count = Int(metadata.littleEndian(at: position + 1, as: UInt16.self))

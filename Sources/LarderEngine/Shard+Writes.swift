@@ -53,6 +53,7 @@ extension LifetimeChange {
         case .unlimited: .never
         case .keep: present
         case .milliseconds(let milliseconds): .after(milliseconds, now: now)
+        case .until(let time): .at(time)
         }
     }
 }

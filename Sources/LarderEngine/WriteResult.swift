@@ -27,6 +27,8 @@ package enum LifetimeChange: Sendable, Equatable {
     case keep
     /// The key is gone so many milliseconds from now.
     case milliseconds(Milliseconds)
+    /// The key is gone at this time, Unix milliseconds.
+    case until(Milliseconds)
 }
 
 /// What became of a write.

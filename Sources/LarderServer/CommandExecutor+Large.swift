@@ -42,7 +42,8 @@ struct LargeRead: ~Copyable, Sendable {
     ///
     /// - Parameter work: Less the bytes that were copied, on return.
     mutating func add(
-        _ entry: borrowing EntryView, to command: Command, _ dialect: Dialect, _ now: Milliseconds, work: inout Int
+        _ entry: borrowing EntryView, _ key: RawSpan, to command: Command, _ dialect: Dialect, _ now: Milliseconds,
+        work: inout Int
     ) -> Progress {
         let value = entry.value
         if entry.lsn != lsn {
@@ -51,17 +52,16 @@ struct LargeRead: ~Copyable, Sendable {
             (lsn, copied) = (entry.lsn, 0)
             reply.removeAll()
             Reply.entry(
-                EntryReply(
-                    value: value, contentType: entry.contentType, version: lsn.rawValue,
-                    remaining: entry.deadline.remaining(at: now), omitsValue: true),
-                to: command, in: dialect, into: &reply)
+                EntryReply(entry, key, dialect, now, omitsValue: true), to: command, in: dialect, into: &reply)
             reply.reserve(value.byteCount)
         }
         let slice = min(isAtOnce ? value.byteCount : Self.sliceBytes, value.byteCount - copied)
         reply.append(value.slice(copied, slice))
         copied += slice
         work -= slice
-        return copied == value.byteCount ? .whole : .partial
+        guard copied == value.byteCount else { return .partial }
+        Reply.entryEnd(to: command, in: dialect, into: &reply)
+        return .whole
     }
 
     /// Hands the reply over.
@@ -82,8 +82,9 @@ extension CommandExecutor {
                 session.needsAnotherTurn = true
                 return
             }
-            let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
-                progress = session.largeRead.add(entry, to: command, dialect, turn.now, work: &scratch.copyWork)
+            let key = input.span(command.key)
+            let result = store.read(namespace, key: key, hash: prepared.hash, now: turn.now) { entry in
+                progress = session.largeRead.add(entry, key, to: command, dialect, turn.now, work: &scratch.copyWork)
             }
             guard result.hit else {
                 session.largeRead = LargeRead()

@@ -41,6 +41,10 @@ extension CommandExecutor {
             var body = ByteBuffer()
             report.write(command.operation == .stats ? .plain : .prometheus, now: turn.now, into: &body)
             reply(body, .ok, "text/plain; version=0.0.4; charset=utf-8", command, &session, &output, turn)
+        case .resp:
+            executeRESP(command, input, &session, &output, &scratch, turn, metrics)
+        case .memcached:
+            executeMemcached(command, input, &session, &output, &scratch, turn, metrics)
         default:
             refuse(.unknownOperation, command, &session, &output, turn, metrics)
         }

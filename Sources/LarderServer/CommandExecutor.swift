@@ -47,7 +47,7 @@ package struct CommandExecutor: Sendable {
         prepared.failure = command.failure
         prepared.touchesKey = false
         prepared.namespace = nil
-        guard command.failure == nil, command.operation.needsNamespace else { return }
+        guard command.failure == nil, command.needsNamespace else { return }
         switch command.namespace {
         case .connection: prepared.namespace = connection
         case .id(let high, let low): prepared.namespace = store.namespaces.find(id: NamespaceID(high: high, low: low))
@@ -93,14 +93,23 @@ package struct CommandExecutor: Sendable {
         return HeadVerdict(reason: .condition(version: version ?? 0), wait: readWait(result.lsn, namespace, turn))
     }
 
-    /// Why a request may not pass, whatever else it says. In HTTP each shows its own credential; in binary a hello does, and
-    /// before it nothing but hello is looked at.
+    /// Why a request may not pass, whatever else it says. In HTTP each shows its own credential; elsewhere a login does, and
+    /// before it nothing else is looked at. In binary there is always one, because it chooses the namespace.
     @inline(__always)
     func accessRefusal(
         _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, isLoggedIn: Bool
     ) -> Failure? {
         if case .http = dialect { return command.operation.isOpen ? nil : access.refusal(of: command, in: input) }
-        guard case .hello = command.operation else { return isLoggedIn ? nil : .helloRequired }
+        if isLoggedIn, command.operation != .hello { return nil }
+        return loginRefusal(command, input, dialect, isLoggedIn: isLoggedIn)
+    }
+
+    /// The same for what comes before the login, and for a binary hello.
+    private func loginRefusal(
+        _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, isLoggedIn: Bool
+    ) -> Failure? {
+        if dialect == .resp || dialect == .memcached { return command.mayPrecedeLogin ? nil : .notLoggedIn }
+        guard case .hello = command.operation else { return .helloRequired }
         // A further hello without credentials keeps the login.
         if isLoggedIn, command.value.isEmpty { return nil }
         return access.accepts(input.span(command.value)) ? nil : .wrongKey
@@ -111,9 +120,9 @@ package struct CommandExecutor: Sendable {
         _ command: Command, _ prepared: PreparedCommand, _ turn: Turn
     ) -> Failure? {
         if let failure = command.failure { return failure }
-        guard turn.isReady || command.operation.worksWhileLoading else { return .loading }
+        guard turn.isReady || command.worksWhileLoading else { return .loading }
         if let failure = prepared.failure { return failure }
-        guard command.operation.needsNamespace else { return nil }
+        guard command.needsNamespace else { return nil }
         guard let namespace = prepared.namespace else {
             return command.namespace == .connection ? .helloRequired : .namespaceNotFound
         }
@@ -144,7 +153,7 @@ package struct CommandExecutor: Sendable {
         case .get:
             get(command, prepared, input, &session, &output, &scratch, turn, metrics)
         case .put:
-            guard describe(command.contentType, input, &scratch.metadata) else {
+            guard describe(command, input, &scratch.metadata) else {
                 return refuse(.contentTypeTooLong, command, &session, &output, turn, metrics)
             }
             let result = store.put(
@@ -183,13 +192,15 @@ package struct CommandExecutor: Sendable {
         }
     }
 
-    /// Leaves what is kept beside a value in `metadata`: its content type, unless that is what an entry without one has.
+    /// Leaves what is kept beside a value in `metadata`: its content type, unless that is what an entry without one has, and
+    /// a client's flags.
     ///
     /// - Returns: false when the content type is too long.
-    private func describe(_ contentType: ByteRange, _ input: borrowing ByteBuffer, _ metadata: inout ByteBuffer) -> Bool {
+    private func describe(_ command: Command, _ input: borrowing ByteBuffer, _ metadata: inout ByteBuffer) -> Bool {
         metadata.removeAll()
-        guard contentType.count <= Self.contentTypeBytesMax else { return false }
-        let type = input.span(contentType)
+        if command.clientFlags != 0 { Metadata.append(clientFlags: command.clientFlags, to: &metadata) }
+        guard command.contentType.count <= Self.contentTypeBytesMax else { return false }
+        let type = input.span(command.contentType)
         if type.byteCount > 0, !type.equals("application/octet-stream") {
             Metadata.append(Metadata.contentType, type, to: &metadata)
         }
@@ -209,7 +220,8 @@ package struct CommandExecutor: Sendable {
         let dialect = session.dialect
         let waits = namespace.isDurable
         var isLarge = false
-        let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
+        let key = input.span(command.key)
+        let result = store.read(namespace, key: key, hash: prepared.hash, now: turn.now) { entry in
             if LargeRead.isOf(entry, command, dialect) {
                 isLarge = true
                 return
@@ -221,11 +233,7 @@ package struct CommandExecutor: Sendable {
                         command.condition.asksForNews ? .notModified : .conditionFailed, version: entry.lsn.rawValue,
                         to: command, in: dialect, into: &target)
                 } else {
-                    Reply.entry(
-                        EntryReply(
-                            value: entry.value, contentType: entry.contentType, version: entry.lsn.rawValue,
-                            remaining: entry.deadline.remaining(at: turn.now)),
-                        to: command, in: dialect, into: &target)
+                    Reply.entry(EntryReply(entry, key, dialect, turn.now), to: command, in: dialect, into: &target)
                 }
             }
         }
@@ -288,15 +296,12 @@ package struct CommandExecutor: Sendable {
             return answer(touched, command, namespace, &session, &output, turn, metrics)
         }
         let dialect = session.dialect
-        let result = store.read(namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now) { entry in
+        let key = input.span(command.key)
+        let result = store.read(namespace, key: key, hash: prepared.hash, now: turn.now) { entry in
             // Somebody else may have written in between; what is shown counts.
             let wait = writeWait(max(touched.lsn, entry.lsn), namespace)
             session.held.reply(wait, at: turn.position, to: command, isWrite: true, output: &output) { target in
-                Reply.entry(
-                    EntryReply(
-                        value: entry.value, contentType: entry.contentType, version: entry.lsn.rawValue,
-                        remaining: entry.deadline.remaining(at: turn.now)),
-                    to: command, in: dialect, into: &target)
+                Reply.entry(EntryReply(entry, key, dialect, turn.now), to: command, in: dialect, into: &target)
             }
         }
         // Somebody else removed it in between.
@@ -335,10 +340,7 @@ package struct CommandExecutor: Sendable {
             } else {
                 let result = store.read(namespace, key: key, hash: hashes[read & 15], now: turn.now) { entry in
                     BinaryReply.manyHit(
-                        EntryReply(
-                            value: entry.value, contentType: entry.contentType, version: entry.lsn.rawValue,
-                            remaining: entry.deadline.remaining(at: turn.now)),
-                        mark: &mark, to: command, into: &many)
+                        EntryReply(entry, key, .binary, turn.now), mark: &mark, to: command, into: &many)
                 }
                 if result.lsn > latest { latest = result.lsn }
                 if result.hit {

@@ -61,7 +61,11 @@ package struct DecodedRequests: Sendable {
 
 /// What the commands of a turn share.
 package struct Scratch: ~Copyable, Sendable {
+    /// What is kept beside a value that is written.
     var metadata = ByteBuffer()
+    /// The value that `rewrite` found, and the one that is made of it.
+    var present = ByteBuffer()
+    var rewritten = ByteBuffer()
     /// A reply to a get-many while it is made; empty between requests.
     var many = ByteBuffer()
     /// How many entries listings may still look at in this turn.
@@ -69,6 +73,15 @@ package struct Scratch: ~Copyable, Sendable {
     /// How many bytes of large values may still be copied in this turn.
     var copyWork = 0
     package init() {}
+
+    /// Empties what `rewrite` works with, and gives back what one large value has left.
+    mutating func forgetEntry() {
+        metadata.removeAll()
+        present.removeAll()
+        present.shrink(above: WorkerLoop.inputBytes)
+        rewritten.removeAll()
+        rewritten.shrink(above: WorkerLoop.inputBytes)
+    }
 
     /// All listings of a turn together may look at so many entries, or a little more: up to a millisecond.
     /// The same for large values and bytes.
@@ -94,10 +107,12 @@ package struct Session: ~Copyable, Sendable {
     package private(set) var dialect = Dialect.undetermined
     private var binary: BinaryDecoder
     private var http: HTTPDecoder
+    var resp = RESPDecoder()
+    private var memcached = MemcachedDecoder()
     package var held = HeldReplies()
     /// Set by a refusal after which the connection is of no more use.
     var mustClose = false
-    /// What a binary hello chose; nil before it.
+    /// What a binary hello chose, or another login; nil before it.
     var namespace: Namespace?
     /// A page that is being made, turn by turn, for the first of the postponed commands.
     var listing: ListingInProgress?
@@ -155,7 +170,7 @@ package struct Session: ~Copyable, Sendable {
         if case .undetermined = dialect {
             guard !input.isEmpty else { return requests }
             guard let spoken = Self.dialect(firstByte: input[0]) else { return refuse(&batch) }
-            dialect = spoken
+            begin(spoken, server)
         }
         requests.last = .command
         while !batch.isFull {
@@ -170,7 +185,7 @@ package struct Session: ~Copyable, Sendable {
             batch.count += 1
             requests.end += 1
             // What follows may depend on this one's effect on the connection or on the namespaces.
-            if batch.commands[index].operation.isBarrier { break }
+            if batch.commands[index].isBarrier { break }
         }
         return requests
     }
@@ -230,6 +245,13 @@ package struct Session: ~Copyable, Sendable {
         return progress
     }
 
+    /// Speaks `dialect` from now on. Without a key there is nothing to log in with, but for binary, whose hello tells more.
+    private mutating func begin(_ dialect: Dialect, _ server: ServerContext) {
+        self.dialect = dialect
+        guard dialect == .resp || dialect == .memcached, !server.access.needsKey else { return }
+        namespace = server.store.namespaces.default
+    }
+
     /// The first byte is of no dialect: closes without a word.
     private func refuse(_ batch: inout CommandBatch) -> DecodedRequests {
         batch.commands[batch.count] = Command()
@@ -262,6 +284,8 @@ package struct Session: ~Copyable, Sendable {
         case .undetermined: nil as Command?
         case .binary: binary.begun(input)
         case .http: http.begun(input)
+        case .resp: resp.begun(input)
+        case .memcached: memcached.begun(input)
         }
         guard postponed.isEmpty, let command = begun else { return }
         metrics.refusals.add(1)
@@ -279,6 +303,8 @@ package struct Session: ~Copyable, Sendable {
         case .undetermined: 0
         case .binary: binary.frameBytesExpected
         case .http: http.requestBytesExpected
+        case .resp: resp.requestBytesExpected
+        case .memcached: memcached.requestBytesExpected
         }
     }
 
@@ -320,8 +346,12 @@ package struct Session: ~Copyable, Sendable {
     }
 
     private mutating func decode(_ input: inout ByteBuffer, into command: inout Command) -> DecodeStep {
-        if case .binary = dialect { return binary.decode(input, at: &decodedBytes, into: &command) }
-        return http.decode(&input, at: &decodedBytes, into: &command)
+        switch dialect {
+        case .binary, .undetermined: binary.decode(input, at: &decodedBytes, into: &command)
+        case .resp: resp.decode(input, at: &decodedBytes, into: &command)
+        case .memcached: memcached.decode(input, at: &decodedBytes, into: &command)
+        case .http: http.decode(&input, at: &decodedBytes, into: &command)
+        }
     }
 
     /// A hello was accepted: larger frames may come, and replies may overtake if asked for.
@@ -371,16 +401,6 @@ package struct Session: ~Copyable, Sendable {
     private mutating func answer(_ command: Command, _ failure: Failure, _ output: inout ByteBuffer, _ turn: Turn) {
         held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { [dialect] in
             Reply.failure(failure, to: command, in: dialect, into: &$0)
-        }
-    }
-}
-
-extension LarderWire.Operation {
-    /// Whether commands behind this one must not be looked at before it has taken effect.
-    var isBarrier: Bool {
-        switch self {
-        case .hello, .namespaceCreate, .namespaceDelete, .namespaceFlush: true
-        default: false
         }
     }
 }

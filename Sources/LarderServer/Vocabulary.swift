@@ -5,9 +5,45 @@ import LarderEngine
 import LarderPlatform
 import LarderWire
 
-extension LarderWire.Operation {
+extension Command {
     /// Speaks of a namespace.
     var needsNamespace: Bool {
+        switch operation {
+        case .resp: respWord.needsNamespace
+        case .memcached: memcachedWord.needsNamespace
+        default: operation.needsNamespace
+        }
+    }
+
+    var worksWhileLoading: Bool {
+        switch operation {
+        case .resp: respWord.worksWhileLoading
+        case .memcached: memcachedWord.worksWhileLoading
+        default: operation.worksWhileLoading
+        }
+    }
+
+    /// Whether commands behind this one must not be looked at before it has taken effect.
+    var isBarrier: Bool {
+        switch operation {
+        case .resp: respWord.isBarrier
+        case .memcached: memcachedWord.isBarrier
+        default: operation.isBarrier
+        }
+    }
+
+    /// Whether it is looked at on a connection of RESP or memcached that has not logged in.
+    var mayPrecedeLogin: Bool {
+        switch operation {
+        case .resp: respWord.mayPrecedeLogin
+        case .memcached: memcachedWord.mayPrecedeLogin
+        default: false
+        }
+    }
+}
+
+extension LarderWire.Operation {
+    fileprivate var needsNamespace: Bool {
         switch self {
         case .none, .hello, .namespaceCreate, .namespaceList, .stats, .snapshot, .ping, .health, .ready, .metrics: false
         default: true
@@ -22,7 +58,7 @@ extension LarderWire.Operation {
         }
     }
 
-    var worksWhileLoading: Bool {
+    fileprivate var worksWhileLoading: Bool {
         switch self {
         case .hello, .ping, .health, .ready, .metrics, .stats: true
         default: false
@@ -33,6 +69,13 @@ extension LarderWire.Operation {
     var isOpen: Bool { self == .health || self == .ready }
 
     var worksOnDeletedNamespace: Bool { self == .namespaceGet }
+
+    fileprivate var isBarrier: Bool {
+        switch self {
+        case .hello, .namespaceCreate, .namespaceDelete, .namespaceFlush: true
+        default: false
+        }
+    }
 }
 
 extension LarderWire.Lifetime {
@@ -41,6 +84,7 @@ extension LarderWire.Lifetime {
         case .unlimited: .unlimited
         case .keep: .keep
         case .milliseconds(let count): .milliseconds(count)
+        case .until(let time): .until(time)
         }
     }
 }
@@ -120,6 +164,21 @@ extension Deadline {
     func remaining(at now: Milliseconds) -> Int64? { self == .never ? nil : max(0, rawValue - now) }
 }
 
+extension EntryReply {
+    /// - Parameter key: As the client wrote it.
+    @inline(__always)
+    @_lifetime(copy entry, copy key)
+    init(
+        _ entry: borrowing EntryView, _ key: RawSpan, _ dialect: Dialect, _ now: Milliseconds, omitsValue: Bool = false
+    ) {
+        var clientFlags: UInt32 = 0
+        if case .memcached = dialect { clientFlags = Metadata.clientFlags(in: entry.metadata) }
+        self.init(
+            value: entry.value, contentType: entry.contentType, version: entry.lsn.rawValue,
+            remaining: entry.deadline.remaining(at: now), key: key, clientFlags: clientFlags, omitsValue: omitsValue)
+    }
+}
+
 extension Namespace {
     func reply(_ store: Store) -> NamespaceReply {
         let usage = store.usage(of: self)
@@ -139,6 +198,7 @@ extension Failure {
     static let tooManyConnections = Failure(
         .tooManyConnections, "The server has as many connections as it takes. Try again later, or close some.")
     static let shuttingDown = Failure(.shuttingDown, "The server is going down. The request was not carried out.")
+    static let notLoggedIn = Failure(.unauthorized, "Authentication required.")
     static let helloRequired = Failure(.helloRequired, "the first request of a connection is hello")
     static let loading = Failure(.loading, "The server is still loading its data. Try again shortly; /readyz tells how far it is.")
     static let namespaceNotFound = Failure(.namespaceNotFound, "There is no such namespace. Create it first, or check its name or id.")

@@ -270,6 +270,7 @@ package struct Reference: Sendable {
             let latest: Int64 = 1 << 44 - 1
             let room = latest - now
             return Deadline(rawValue: milliseconds >= room ? latest : max(1, now + max(milliseconds, -now)))
+        case .until(let time): return Deadline(rawValue: min(max(time, 1), 1 << 44 - 1))
         }
     }
 

@@ -11,6 +11,8 @@ package enum Operation: UInt8, Sendable {
     case stats, snapshot, ping
     /// HTTP only.
     case health, ready, metrics
+    /// What only RESP or only memcached has; `Command.word` says what.
+    case resp, memcached
 }
 
 /// Which namespace a command speaks of.
@@ -29,8 +31,10 @@ package enum Lifetime: Sendable, Equatable {
     case unlimited
     /// The deadline stays as it is; a new key gets none.
     case keep
-    /// The key is gone so many milliseconds from now; at least 1.
+    /// The key is gone so many milliseconds from now; with 0 and less at once.
     case milliseconds(Int64)
+    /// The key is gone at this time, Unix milliseconds; at once when it has passed.
+    case until(Int64)
 }
 
 /// What must hold for a command to be carried out. Judged under the same lock as the write.
@@ -49,6 +53,8 @@ package enum Condition: Sendable, Equatable {
 /// A decoded request.
 package struct Command: Sendable {
     package var operation = Operation.none
+    /// Of an operation that only one dialect has: which, as that dialect's decoder numbers them.
+    package var word: UInt8 = 0
     /// What the reply must say or do, for the dialect's own encoder: see `BinaryFlags` and `HTTPFlags`.
     package var flags: UInt16 = 0
     /// The request's id, which the reply echoes (binary).
@@ -64,6 +70,8 @@ package struct Command: Sendable {
     package var host = ByteRange.empty
     package var lifetime = Lifetime.unlimited
     package var condition = Condition.none
+    /// What a memcached client wants kept with the value; 0 is not kept.
+    package var clientFlags: UInt32 = 0
     /// How much an increment adds; it may be negative.
     package var delta: Int64 = 0
     package var list = ListOptions()

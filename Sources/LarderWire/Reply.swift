@@ -4,7 +4,7 @@
 
 import LarderBytes
 
-package enum Dialect: UInt8, Sendable { case undetermined, binary, http }
+package enum Dialect: UInt8, Sendable { case undetermined, binary, http, resp, memcached }
 
 /// What a reply says of an entry. Spans borrow the store's memory for the length of the call.
 package struct EntryReply: ~Escapable {
@@ -14,15 +14,24 @@ package struct EntryReply: ~Escapable {
     package let version: UInt64
     /// Milliseconds left to live, nil for ever.
     package let remaining: Int64?
-    /// The value itself is left out, although its length is told: whoever asks appends it.
+    /// As the client wrote it; only memcached repeats it.
+    package let key: RawSpan
+    /// What a memcached client keeps with the value.
+    package let clientFlags: UInt32
+    /// The value itself is left out, although its length is told: whoever asks appends it, and `Reply.entryEnd`.
     package let omitsValue: Bool
 
-    @_lifetime(copy value, copy contentType)
-    package init(value: RawSpan, contentType: RawSpan, version: UInt64, remaining: Int64?, omitsValue: Bool = false) {
+    @_lifetime(copy value, copy contentType, copy key)
+    package init(
+        value: RawSpan, contentType: RawSpan, version: UInt64, remaining: Int64?, key: RawSpan = RawSpan(),
+        clientFlags: UInt32 = 0, omitsValue: Bool = false
+    ) {
         self.value = value
         self.contentType = contentType
         self.version = version
         self.remaining = remaining
+        self.key = key
+        self.clientFlags = clientFlags
         self.omitsValue = omitsValue
     }
 }
@@ -98,14 +107,29 @@ package struct ListItem: ~Escapable {
 }
 
 /// Writes replies. Every function appends exactly one complete reply to `output`, except the `list…` trio, which
-/// together make one. `command` says how the client wants it (its id, HEAD, keep-alive, which fields).
+/// together make one, and `entry` without the value, which `entryEnd` completes. `command` says how the client wants it (its
+/// id, HEAD, keep-alive, which fields). Namespaces and listings are told in binary and HTTP only; the other dialects do not ask
+/// for them in these words.
 package enum Reply {
     /// An entry that was asked for: get, get and touch.
     package static func entry(
         _ entry: borrowing EntryReply, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if case .http = dialect { HTTPReply.entry(entry, to: command, into: &output) }
-        else { BinaryReply.entry(entry, to: command, into: &output) }
+        switch dialect {
+        case .http: HTTPReply.entry(entry, to: command, into: &output)
+        case .resp: RESPReply.entry(entry, to: command, into: &output)
+        case .memcached: MemcachedReply.entry(entry, to: command, into: &output)
+        case .binary, .undetermined: BinaryReply.entry(entry, to: command, into: &output)
+        }
+    }
+
+    /// What comes behind the value of an entry that was asked for.
+    package static func entryEnd(to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer) {
+        switch dialect {
+        case .resp: RESPReply.entryEnd(to: command, into: &output)
+        case .memcached: MemcachedReply.entryEnd(to: command, into: &output)
+        case .binary, .http, .undetermined: break
+        }
     }
 
     /// A write, a delete, a new lifetime, an exists, a ping, a snapshot: the status and the version that resulted
@@ -113,40 +137,60 @@ package enum Reply {
     package static func done(
         _ status: Status, version: UInt64, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if case .http = dialect { HTTPReply.done(status, version: version, to: command, into: &output) }
-        else { BinaryReply.done(status, version: version, to: command, into: &output) }
+        switch dialect {
+        case .http: HTTPReply.done(status, version: version, to: command, into: &output)
+        case .resp: RESPReply.done(status, version: version, to: command, into: &output)
+        case .memcached: MemcachedReply.done(status, version: version, to: command, into: &output)
+        case .binary, .undetermined: BinaryReply.done(status, version: version, to: command, into: &output)
+        }
     }
 
     /// A remaining lifetime in milliseconds (nil: unlimited).
     package static func lifetime(
         _ remaining: Int64?, version: UInt64, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if case .http = dialect { HTTPReply.lifetime(remaining, version: version, to: command, into: &output) }
-        else { BinaryReply.lifetime(remaining, version: version, to: command, into: &output) }
+        switch dialect {
+        case .http: HTTPReply.lifetime(remaining, version: version, to: command, into: &output)
+        case .resp: RESPReply.lifetime(remaining, version: version, to: command, into: &output)
+        case .memcached: MemcachedReply.lifetime(remaining, version: version, to: command, into: &output)
+        case .binary, .undetermined: BinaryReply.lifetime(remaining, version: version, to: command, into: &output)
+        }
     }
 
     /// The value of a counter after an increment, or the length of a value after an append.
     package static func integer(
         _ value: Int64, version: UInt64, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if case .http = dialect { HTTPReply.integer(value, version: version, to: command, into: &output) }
-        else { BinaryReply.integer(value, version: version, to: command, into: &output) }
+        switch dialect {
+        case .http: HTTPReply.integer(value, version: version, to: command, into: &output)
+        case .resp: RESPReply.integer(value, version: version, to: command, into: &output)
+        case .memcached: MemcachedReply.integer(value, version: version, to: command, into: &output)
+        case .binary, .undetermined: BinaryReply.integer(value, version: version, to: command, into: &output)
+        }
     }
 
     /// A refusal.
     package static func failure(
         _ failure: Failure, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if case .http = dialect { HTTPReply.failure(failure, to: command, into: &output) }
-        else { BinaryReply.failure(failure, to: command, into: &output) }
+        switch dialect {
+        case .http: HTTPReply.failure(failure, to: command, into: &output)
+        case .resp: RESPReply.failure(failure, to: command, into: &output)
+        case .memcached: MemcachedReply.failure(failure, to: command, into: &output)
+        case .binary, .undetermined: BinaryReply.failure(failure, to: command, into: &output)
+        }
     }
 
     /// A refusal whose sentence is made at run time, for the few that must name an error and a file.
     package static func failure(
         _ status: Status, text: String, to command: borrowing Command, in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if case .http = dialect { HTTPReply.failure(status, text: text, to: command, into: &output) }
-        else { BinaryReply.failure(status, text: text, to: command, into: &output) }
+        switch dialect {
+        case .http: HTTPReply.failure(status, text: text, to: command, into: &output)
+        case .resp: RESPReply.failure(status, text: text, to: command, into: &output)
+        case .memcached: MemcachedReply.failure(status, text: text, to: command, into: &output)
+        case .binary, .undetermined: BinaryReply.failure(status, text: text, to: command, into: &output)
+        }
     }
 
     package static func namespace(
@@ -171,8 +215,12 @@ package enum Reply {
         _ text: borrowing ByteBuffer, status: Status, contentType: StaticString, to command: borrowing Command,
         in dialect: Dialect, into output: inout ByteBuffer
     ) {
-        if case .http = dialect { HTTPReply.text(text, status: status, contentType: contentType, to: command, into: &output) }
-        else { BinaryReply.text(text, status: status, to: command, into: &output) }
+        switch dialect {
+        case .http: HTTPReply.text(text, status: status, contentType: contentType, to: command, into: &output)
+        case .resp: RESPReply.text(text, status: status, to: command, into: &output)
+        case .memcached: MemcachedReply.text(text, status: status, to: command, into: &output)
+        case .binary, .undetermined: BinaryReply.text(text, status: status, to: command, into: &output)
+        }
     }
 
     // MARK: Listing (also get many, whose items are entries or misses)

@@ -33,6 +33,7 @@ private struct Model {
         case .unlimited: .never
         case .keep: item?.deadline ?? .never
         case .milliseconds(let milliseconds): Deadline(rawValue: now + milliseconds)
+        case .until(let time): Deadline(rawValue: time)
         }
     }
 }
@@ -69,7 +70,8 @@ private struct Model {
             case 0...1: .unlimited
             case 2...3: .keep
             case 4: .milliseconds(Int64(number(0..<3)))
-            case 5...6: .milliseconds(Int64(number(1..<3_000)))
+            case 5: .milliseconds(Int64(number(1..<3_000)))
+            case 6: .until(bench.now + Int64(number(-2..<3_000)))
             default: .milliseconds(Int64(number(1..<10_000_000)))
             }
         }

@@ -36,7 +36,7 @@ import Testing
         let bench = StoreBench()
         var metadata = ByteBuffer()
         let json = Array("application/json".utf8)
-        Metadata.append(Metadata.clientFlags, [1, 2, 3, 4].span.bytes, to: &metadata)
+        Metadata.append(clientFlags: 0x0403_0201, to: &metadata)
         Metadata.append(Metadata.contentType, json.span.bytes, to: &metadata)
         bench.put([1], [2], metadata: Array(metadata.bytes))
         #expect(bench.read([1])?.metadata == Array(metadata.bytes))
@@ -44,8 +44,10 @@ import Testing
         let key: [UInt8] = [1]
         _ = bench.store.read(bench.default, key: key.span.bytes, hash: bench.hash(key), now: bench.now) { entry in
             contentType = Array(entry.contentType)
+            #expect(Metadata.clientFlags(in: entry.metadata) == 0x0403_0201)
         }
         #expect(contentType == json)
+        #expect(Metadata.clientFlags(in: RawSpan()) == 0)
         // Counting and appending keep it; storing replaces it.
         bench.append([1], [3])
         #expect(bench.read([1])?.metadata == Array(metadata.bytes))
@@ -66,6 +68,22 @@ import Testing
         #expect(bench.put([1], [2], .unlimited, .present).outcome == .conditionFailed)
         #expect(bench.put([1], [2], .keep, .absent).outcome == .created)
         #expect(bench.read([1])?.deadline == .never)
+    }
+
+    @Test func `is gone at a time of day that was named`() {
+        let bench = StoreBench()
+        bench.put([1], [1], .until(bench.now + 1))
+        #expect(bench.read([1])?.deadline == Deadline(rawValue: bench.now + 1))
+        bench.touch([1], .until(bench.now + 2))
+        bench.now += 1
+        #expect(bench.read([1]) != nil)
+        bench.now += 1
+        #expect(bench.read([1]) == nil)
+        bench.put([1], [1])
+        #expect(bench.put([1], [2], .until(bench.now)).outcome == .removed)
+        #expect(bench.put([1], [2], .until(.min)).outcome == .notFound)
+        bench.put([1], [1], .until(.max))
+        #expect(bench.read([1])?.deadline == .latest)
     }
 
     @Test func `a write whose deadline has passed removes`() {

@@ -95,6 +95,7 @@ package struct BinaryDecoder: Sendable {
         command.operation = operation
         command.condition = .none
         command.lifetime = .unlimited
+        command.clientFlags = 0
         command.key = .empty
         command.contentType = .empty
         command.value = .empty

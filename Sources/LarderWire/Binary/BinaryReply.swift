@@ -171,7 +171,7 @@ extension BinaryOpcode {
         case .namespaceFlush: namespaceFlush.rawValue
         case .stats: stats.rawValue
         case .snapshot: snapshot.rawValue
-        case .none, .health, .ready, .metrics: 0
+        case .none, .health, .ready, .metrics, .resp, .memcached: 0
         }
     }
 }

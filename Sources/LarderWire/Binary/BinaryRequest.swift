@@ -139,6 +139,7 @@ package enum BinaryRequest {
         case .unlimited: break
         case .keep: flags.insert(.keepLifetime)
         case .milliseconds: flags.insert(.lifetime)
+        case .until: preconditionFailure("a binary request tells lifetimes, and no times of day")
         }
         let start = begin(opcode, flags, id, &output)
         if let version { output.append(littleEndian: version) }

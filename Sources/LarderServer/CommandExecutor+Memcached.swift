@@ -1,0 +1,14 @@
+// The commands that only memcached has.
+
+import LarderBytes
+import LarderEngine
+import LarderWire
+
+extension CommandExecutor {
+    func executeMemcached(
+        _ command: Command, _ input: borrowing ByteBuffer, _ session: inout Session, _ output: inout ByteBuffer,
+        _ scratch: inout Scratch, _ turn: Turn, _ metrics: WorkerMetrics
+    ) {
+        refuse(.unknownOperation, command, &session, &output, turn, metrics)
+    }
+}

@@ -1,0 +1,15 @@
+// The commands that only memcached has.
+
+/// What a command of memcached asks for that no other dialect does.
+package enum MemcachedWord: UInt8, Sendable {
+    case unknown
+
+    package var needsNamespace: Bool { false }
+    package var worksWhileLoading: Bool { true }
+    package var isBarrier: Bool { true }
+    package var mayPrecedeLogin: Bool { false }
+}
+
+extension Command {
+    package var memcachedWord: MemcachedWord { MemcachedWord(rawValue: word) ?? .unknown }
+}

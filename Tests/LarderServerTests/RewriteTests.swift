@@ -1,0 +1,104 @@
+import LarderBytes
+import LarderEngine
+import Testing
+
+@testable import LarderServer
+
+/// Look, decide, and write if nobody did in between.
+@Suite("Rewriting") struct RewriteTests {
+    let rig = Rig()
+    let key = Array("k".utf8)
+
+    private func put(_ value: String, _ lifetime: LifetimeChange = .unlimited) {
+        let value = Array(value.utf8)
+        var metadata = ByteBuffer()
+        Metadata.append(clientFlags: 9, to: &metadata)
+        _ = rig.store.put(
+            space, key: key.span.bytes, hash: hash, value: value.span.bytes, metadata: metadata.bytes, lifetime: lifetime,
+            now: rig.now)
+    }
+
+    private var space: Namespace { rig.store.namespaces.default }
+    private var hash: KeyHash { rig.store.hash(space, key.span.bytes) }
+
+    private var value: String? {
+        var found: String?
+        _ = rig.store.read(space, key: key.span.bytes, hash: hash, now: rig.now) { entry in
+            found = "\(String(utf8: entry.value)) \(Metadata.clientFlags(in: entry.metadata)) \(entry.deadline.rawValue)"
+        }
+        return found
+    }
+
+    private func rewrite(_ decide: (PresentEntry?, inout Scratch) -> Rewrite) -> WriteResult {
+        var scratch = Scratch()
+        return rig.server.executor.rewrite(space, key: key.span.bytes, hash: hash, now: rig.now, &scratch, decide)
+    }
+
+    private func exclaim(_ scratch: inout Scratch) -> Rewrite {
+        let present = Array(scratch.present.bytes)
+        scratch.rewritten.append(present.span.bytes)
+        scratch.rewritten.append("!")
+        return .put(.keep)
+    }
+
+    @Test func `makes a value of what was there, and keeps what is beside it`() {
+        put("a", .milliseconds(5))
+        #expect(rewrite { _, scratch in exclaim(&scratch) }.outcome == .updated)
+        #expect(value == "a! 9 \(rig.now + 5)")
+    }
+
+    @Test func `decides again when somebody wrote in between`() {
+        put("a")
+        var seen: [String] = []
+        let result = rewrite { _, scratch in
+            seen.append(String(utf8: scratch.present.bytes))
+            if seen.count == 1 { put("b") }
+            return exclaim(&scratch)
+        }
+        #expect(result.outcome == .updated)
+        #expect(seen == ["a", "b"])
+        #expect(value == "b! 9 0")
+    }
+
+    @Test func `decides again when an entry came or went in between`() {
+        var seen: [Bool] = []
+        let result = rewrite { entry, scratch in
+            seen.append(entry != nil)
+            switch seen.count {
+            case 1: put("a")
+            case 2: _ = rig.store.remove(space, key: key.span.bytes, hash: hash, now: rig.now)
+            default: break
+            }
+            return exclaim(&scratch)
+        }
+        #expect(result.outcome == .created)
+        #expect(seen == [false, true, false])
+        #expect(value == "! 0 0")
+    }
+
+    @Test func `removes, gives a lifetime, or leaves as it is`() {
+        put("a")
+        #expect(rewrite { _, _ in .setDeadline(.milliseconds(7)) }.outcome == .updated)
+        #expect(value == "a 9 \(rig.now + 7)")
+        let left = rewrite { _, _ in .leave }
+        #expect(left.outcome == .conditionFailed)
+        #expect(left.version != 0)
+        #expect(rewrite { _, _ in .remove }.outcome == .removed)
+        #expect(value == nil)
+        #expect(rewrite { _, _ in .leave }.version == 0)
+        #expect(rewrite { _, _ in .remove }.outcome == .notFound)
+    }
+
+    @Test func `gives up for this turn when others write all the time`() {
+        put("a")
+        var times = 0
+        let result = rewrite { _, scratch in
+            times += 1
+            put("b")
+            return exclaim(&scratch)
+        }
+        #expect(result.outcome == .backlog)
+        #expect(times == 16)
+        #expect(value == "b 9 0")
+    }
+}
