@@ -5,11 +5,11 @@ import LarderBytes
 /// An entry that a read has found. Its spans end with the call that it is given to.
 @frozen @usableFromInline
 package struct EntryView: ~Escapable {
-    package let value: RawSpan
+    @usableFromInline package let value: RawSpan
     /// Items of tag, length and bytes; see `Metadata`.
-    package let metadata: RawSpan
-    package let lsn: LSN
-    package let deadline: Deadline
+    @usableFromInline package let metadata: RawSpan
+    @usableFromInline package let lsn: LSN
+    @usableFromInline package let deadline: Deadline
 
     @_lifetime(copy value, copy metadata)
     package init(value: RawSpan, metadata: RawSpan, lsn: LSN, deadline: Deadline) {
@@ -22,8 +22,12 @@ package struct EntryView: ~Escapable {
     /// The content type, or nothing.
     package var contentType: RawSpan {
         @_lifetime(copy self)
+        @inlinable get { metadata.byteCount == 0 ? metadata : contentTypeItem }
+    }
+
+    @usableFromInline var contentTypeItem: RawSpan {
+        @_lifetime(copy self)
         get {
-            if metadata.byteCount == 0 { return metadata }
             if let item = Metadata.item(Metadata.contentType, in: metadata) { return item }
             return metadata.extracting(0..<0)
         }

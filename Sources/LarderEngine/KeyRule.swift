@@ -45,7 +45,7 @@ package enum KeyRule: UInt8, Sendable, CaseIterable {
     }
 
     /// Sixteen or eight bytes at a time, of which the last overlap those before them; a short key goes byte by byte.
-    private static func hasOnlyPathBytes(_ key: RawSpan) -> Bool {
+    @inline(__always) private static func hasOnlyPathBytes(_ key: RawSpan) -> Bool {
         let count = key.byteCount
         if count >= 16 { return unsafe key.withUnsafeBytes { bytes in unsafe hasOnlyPathBytes(bytes.baseAddress!, count) } }
         if count >= 8 {
@@ -56,7 +56,7 @@ package enum KeyRule: UInt8, Sendable, CaseIterable {
         return true
     }
 
-    private static func hasOnlyPathBytes(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
+    @inline(__always) private static func hasOnlyPathBytes(_ bytes: UnsafeRawPointer, _ count: Int) -> Bool {
         var position = 0
         while position <= count &- 16 {
             if unsafe larder_are_path_bytes16(bytes + position) == 0 { return false }

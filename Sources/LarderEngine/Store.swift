@@ -190,7 +190,7 @@ import Synchronization
             unsafe value = UnsafeRawBufferPointer(start: nil, count: 0)
         }
 
-        init(_ entry: Entry) {
+        @inline(__always) init(_ entry: Entry) {
             result = ReadResult(hit: true, lsn: entry.lsn)
             deadline = entry.deadline
             unsafe metadata = entry.metadata.withUnsafeBytes { unsafe $0 }

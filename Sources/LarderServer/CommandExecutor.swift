@@ -40,8 +40,10 @@ package struct CommandExecutor: Sendable {
     // MARK: Before the execution
 
     /// Finds the namespace, judges the key, hashes it, and asks for the memory of its bucket.
+    ///
+    /// - Parameter command: Stays as it is; given where it lies, because a value of its size is copied.
     func prepare(
-        _ prepared: inout PreparedCommand, _ command: Command, _ connection: Namespace?,
+        _ prepared: inout PreparedCommand, _ command: inout Command, _ connection: Namespace?,
         _ input: borrowing ByteBuffer
     ) {
         prepared.failure = command.failure
@@ -64,14 +66,14 @@ package struct CommandExecutor: Sendable {
         store.prefetch(prepared.hash)
     }
 
-    /// Asks for the memory of the entries, once their buckets have arrived: of the first `count` commands of a batch.
-    func prefetch(_ prepared: [PreparedCommand], count: Int) {
+    /// Asks for the memory of a batch's entries, once their buckets have arrived.
+    func prefetch(_ batch: borrowing CommandBatch) {
         var passed: UInt32 = 0
-        for index in 0..<count where prepared[index].touchesKey && store.prefetchEntry(prepared[index].hash) {
+        for index in 0..<batch.count where batch.prepared[index].touchesKey && store.prefetchEntry(batch.prepared[index].hash) {
             passed |= 1 << UInt32(index)
         }
         while passed != 0 {
-            store.prefetchPassed(prepared[passed.trailingZeroBitCount].hash)
+            store.prefetchPassed(batch.prepared[passed.trailingZeroBitCount].hash)
             passed &= passed &- 1
         }
     }
@@ -100,7 +102,7 @@ package struct CommandExecutor: Sendable {
         _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, isLoggedIn: Bool
     ) -> Failure? {
         if case .http = dialect { return command.operation.isOpen ? nil : access.refusal(of: command, in: input) }
-        if isLoggedIn, command.operation != .hello { return nil }
+        if isLoggedIn, !command.operation.isHello { return nil }
         return loginRefusal(command, input, dialect, isLoggedIn: isLoggedIn)
     }
 
@@ -146,7 +148,10 @@ package struct CommandExecutor: Sendable {
             session.mustClose = dialect == .binary
             return refuse(failure, command, &session, &output, turn, metrics)
         }
-        if let failure = refusal(command, prepared, turn) {
+        // Most often nothing speaks against it, and that is told soon.
+        if !(prepared.touchesKey && turn.isReady && prepared.namespace!.state == .ready),
+            let failure = refusal(command, prepared, turn)
+        {
             return refuse(failure, command, &session, &output, turn, metrics)
         }
         switch command.operation {

@@ -46,7 +46,7 @@ package struct CommandBatch: ~Copyable, Sendable {
     /// Asks for the memory of the entries, once that of their buckets has arrived.
     package func prefetch(_ server: ServerContext) {
         // One alone gains nothing: it would be waited for at once.
-        if count > 1 { server.executor.prefetch(prepared, count: count) }
+        if count > 1 { server.executor.prefetch(self) }
     }
 }
 
@@ -175,17 +175,16 @@ package struct Session: ~Copyable, Sendable {
         requests.last = .command
         while !batch.isFull {
             let index = batch.count
-            requests.last = decode(&input, into: &batch.commands[index])
+            requests.last = decode(&input, into: &batch.commands[index], &batch.prepared[index], server)
             guard case .command = requests.last else {
                 if case .needMore = requests.last { break }
                 batch.keepLast()
                 break
             }
-            server.executor.prepare(&batch.prepared[index], batch.commands[index], namespace, input)
             batch.count += 1
             requests.end += 1
             // What follows may depend on this one's effect on the connection or on the namespaces.
-            if batch.commands[index].isBarrier { break }
+            if batch.commands[index].operation.isBarrier(batch.commands[index].word) { break }
         }
         return requests
     }
@@ -268,7 +267,7 @@ package struct Session: ~Copyable, Sendable {
     /// where they lie.
     private mutating func postpone(_ batch: borrowing CommandBatch, _ requests: DecodedRequests, from first: Int) {
         // A head that is to be judged, and why the connection is closed, stand behind the commands.
-        postponed.append(contentsOf: batch.commands[first..<min(requests.end + 1, CommandBatch.size)])
+        for index in first..<min(requests.end + 1, CommandBatch.size) { postponed.append(batch.commands[index]) }
         postponedCount = requests.end - first
         postponedLast = requests.last
     }
@@ -314,7 +313,9 @@ package struct Session: ~Copyable, Sendable {
     ) -> DecodedRequests {
         for (index, command) in postponed.enumerated() {
             batch.commands[index] = command
-            if index < postponedCount { server.executor.prepare(&batch.prepared[index], command, namespace, input) }
+            if index < postponedCount {
+                server.executor.prepare(&batch.prepared[index], &batch.commands[index], namespace, input)
+            }
         }
         batch.count = postponedCount
         defer { postponed = [] }
@@ -345,6 +346,16 @@ package struct Session: ~Copyable, Sendable {
         return nil
     }
 
+    /// Decodes the next request, and prepares it. Both are given where they lie: a command is 300 bytes, and passed on as a value it is
+    /// copied.
+    private mutating func decode(
+        _ input: inout ByteBuffer, into command: inout Command, _ prepared: inout PreparedCommand, _ server: ServerContext
+    ) -> DecodeStep {
+        let step = decode(&input, into: &command)
+        if case .command = step { server.executor.prepare(&prepared, &command, namespace, input) }
+        return step
+    }
+
     private mutating func decode(_ input: inout ByteBuffer, into command: inout Command) -> DecodeStep {
         switch dialect {
         case .binary, .undetermined: binary.decode(input, at: &decodedBytes, into: &command)
@@ -367,7 +378,7 @@ package struct Session: ~Copyable, Sendable {
         _ server: ServerContext, _ turn: Turn
     ) {
         var prepared = PreparedCommand()
-        server.executor.prepare(&prepared, command, namespace, input)
+        server.executor.prepare(&prepared, &command, namespace, input)
         if let verdict = server.executor.judge(command, prepared, input, turn) {
             servedSince = true
             http.refuse(&command)

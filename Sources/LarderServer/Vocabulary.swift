@@ -9,34 +9,25 @@ extension Command {
     /// Speaks of a namespace.
     var needsNamespace: Bool {
         switch operation {
-        case .resp: respWord.needsNamespace
-        case .memcached: memcachedWord.needsNamespace
+        case .resp: RESPWord.of(word).needsNamespace
+        case .memcached: MemcachedWord.of(word).needsNamespace
         default: operation.needsNamespace
         }
     }
 
     var worksWhileLoading: Bool {
         switch operation {
-        case .resp: respWord.worksWhileLoading
-        case .memcached: memcachedWord.worksWhileLoading
+        case .resp: RESPWord.of(word).worksWhileLoading
+        case .memcached: MemcachedWord.of(word).worksWhileLoading
         default: operation.worksWhileLoading
-        }
-    }
-
-    /// Whether commands behind this one must not be looked at before it has taken effect.
-    var isBarrier: Bool {
-        switch operation {
-        case .resp: respWord.isBarrier
-        case .memcached: memcachedWord.isBarrier
-        default: operation.isBarrier
         }
     }
 
     /// Whether it is looked at on a connection of RESP or memcached that has not logged in.
     var mayPrecedeLogin: Bool {
         switch operation {
-        case .resp: respWord.mayPrecedeLogin
-        case .memcached: memcachedWord.mayPrecedeLogin
+        case .resp: RESPWord.of(word).mayPrecedeLogin
+        case .memcached: MemcachedWord.of(word).mayPrecedeLogin
         default: false
         }
     }
@@ -68,11 +59,20 @@ extension LarderWire.Operation {
     /// Answered without a key: whether the process lives is no secret.
     var isOpen: Bool { self == .health || self == .ready }
 
+    /// Without a call of what compares values of any type, as `==` makes across rooms.
+    @inline(__always)
+    var isHello: Bool { if case .hello = self { true } else { false } }
+
     var worksOnDeletedNamespace: Bool { self == .namespaceGet }
 
-    fileprivate var isBarrier: Bool {
+    /// Whether commands behind this one must not be looked at before it has taken effect.
+    ///
+    /// - Parameter word: `Command.word`.
+    func isBarrier(_ word: UInt8) -> Bool {
         switch self {
         case .hello, .namespaceCreate, .namespaceDelete, .namespaceFlush: true
+        case .resp: RESPWord.of(word).isBarrier
+        case .memcached: MemcachedWord.of(word).isBarrier
         default: false
         }
     }

@@ -7,22 +7,23 @@ import LarderBytes
 package enum Dialect: UInt8, Sendable { case undetermined, binary, http, resp, memcached }
 
 /// What a reply says of an entry. Spans borrow the store's memory for the length of the call.
+@frozen @usableFromInline
 package struct EntryReply: ~Escapable {
-    package let value: RawSpan
+    @usableFromInline package let value: RawSpan
     /// Empty when none was given with the value.
-    package let contentType: RawSpan
-    package let version: UInt64
+    @usableFromInline package let contentType: RawSpan
+    @usableFromInline package let version: UInt64
     /// Milliseconds left to live, nil for ever.
-    package let remaining: Int64?
+    @usableFromInline package let remaining: Int64?
     /// As the client wrote it; only memcached repeats it.
-    package let key: RawSpan
+    @usableFromInline package let key: RawSpan
     /// What a memcached client keeps with the value.
-    package let clientFlags: UInt32
+    @usableFromInline package let clientFlags: UInt32
     /// The value itself is left out, although its length is told: whoever asks appends it, and `Reply.entryEnd`.
-    package let omitsValue: Bool
+    @usableFromInline package let omitsValue: Bool
 
     @_lifetime(copy value, copy contentType, copy key)
-    package init(
+    @inlinable package init(
         value: RawSpan, contentType: RawSpan, version: UInt64, remaining: Int64?, key: RawSpan = RawSpan(),
         clientFlags: UInt32 = 0, omitsValue: Bool = false
     ) {

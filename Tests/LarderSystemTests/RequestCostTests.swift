@@ -17,7 +17,7 @@ import Testing
 
     #if arch(x86_64)
     /// From the reading of the socket to the reply: the worker's own instructions, not the kernel's.
-    @Test(arguments: [(false, 1_450), (true, 2_500)]) func `a request takes so many instructions`(_ isWriting: Bool, most: Int) throws {
+    @Test(arguments: [(false, 1_350), (true, 2_400)]) func `a request takes so many instructions`(_ isWriting: Bool, most: Int) throws {
         let batches = 2
         let count = try Self.count(batches, isWriting: isWriting, probe_instructions)
         let each = count / (batches * 32)

@@ -8,8 +8,7 @@ package enum MemcachedWord: UInt8, Sendable {
     package var worksWhileLoading: Bool { true }
     package var isBarrier: Bool { true }
     package var mayPrecedeLogin: Bool { false }
-}
 
-extension Command {
-    package var memcachedWord: MemcachedWord { MemcachedWord(rawValue: word) ?? .unknown }
+    /// The one with this number, as `Command.word` has it.
+    package static func of(_ word: UInt8) -> MemcachedWord { MemcachedWord(rawValue: word) ?? .unknown }
 }

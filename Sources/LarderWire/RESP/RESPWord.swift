@@ -8,8 +8,7 @@ package enum RESPWord: UInt8, Sendable {
     package var worksWhileLoading: Bool { true }
     package var isBarrier: Bool { true }
     package var mayPrecedeLogin: Bool { false }
-}
 
-extension Command {
-    package var respWord: RESPWord { RESPWord(rawValue: word) ?? .unknown }
+    /// The one with this number, as `Command.word` has it.
+    package static func of(_ word: UInt8) -> RESPWord { RESPWord(rawValue: word) ?? .unknown }
 }
