@@ -25,6 +25,22 @@ package enum Decimal {
         let (positive, overflow) = Int64(0).subtractingReportingOverflow(value)
         return overflow ? nil : positive
     }
+
+    /// The integer that `text` spells: digits, nothing else.
+    ///
+    /// - Returns: nil for anything else, an empty text and a number beyond 64 bits included.
+    @inlinable package static func parseUnsigned(_ text: RawSpan) -> UInt64? {
+        guard text.byteCount > 0 else { return nil }
+        var value: UInt64 = 0
+        for position in 0..<text.byteCount {
+            let digit = text.byte(at: position) &- UInt8(ascii: "0")
+            let (scaled, tooLarge) = value.multipliedReportingOverflow(by: 10)
+            let (next, overflow) = scaled.addingReportingOverflow(UInt64(digit))
+            guard digit <= 9, !tooLarge, !overflow else { return nil }
+            value = next
+        }
+        return value
+    }
 }
 
 extension ByteBuffer {

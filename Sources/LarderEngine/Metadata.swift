@@ -11,6 +11,9 @@ package enum Metadata {
     /// A word that memcached clients keep with a value; four bytes, little-endian.
     package static let clientFlags: UInt8 = 2
 
+    /// How far an entry is on its way to be made anew, as memcached's meta commands have it; one byte.
+    package static let recache: UInt8 = 3
+
     static let itemHeaderBytes = 3
     /// What an entry has room for.
     package static let bytesMax = Int(UInt16.max)
@@ -29,9 +32,15 @@ package enum Metadata {
     /// The bytes of the first item with `tag`, or nil when there is none. Stops at an item that is not whole.
     @_lifetime(copy metadata)
     package static func item(_ tag: UInt8, in metadata: RawSpan) -> RawSpan? {
+        guard let range = position(tag, in: metadata) else { return nil }
+        return metadata.slice(range)
+    }
+
+    private static func position(_ tag: UInt8, in metadata: RawSpan) -> ByteRange? {
         var position = 0
         while position < metadata.byteCount, let next = end(ofItemAt: position, in: metadata) {
-            if metadata.byte(at: position) == tag { return metadata.extracting((position + itemHeaderBytes)..<next) }
+            let start = position + itemHeaderBytes
+            if metadata.byte(at: position) == tag { return ByteRange(start: start, count: next - start) }
             position = next
         }
         return nil
@@ -56,6 +65,23 @@ package enum Metadata {
     package static func clientFlags(in metadata: RawSpan) -> UInt32 {
         guard metadata.byteCount > 0, let item = item(clientFlags, in: metadata), item.byteCount == 4 else { return 0 }
         return item.littleEndian(at: 0, as: UInt32.self)
+    }
+
+    /// How far an entry is on its way to be made anew; 0 when nobody said so.
+    package static func recache(in metadata: RawSpan) -> UInt8 {
+        guard metadata.byteCount > 0, let item = item(recache, in: metadata), item.byteCount == 1 else { return 0 }
+        return item.byte(at: 0)
+    }
+
+    /// Says so, in place of what was said before.
+    package static func set(recache marks: UInt8, in metadata: inout ByteBuffer) {
+        if let item = position(recache, in: metadata.bytes) {
+            metadata[item.start] = marks
+        } else {
+            metadata.append(byte: Self.recache)
+            metadata.append(littleEndian: UInt16(1))
+            metadata.append(byte: marks)
+        }
     }
 
     private static func end(ofItemAt position: Int, in metadata: RawSpan) -> Int? {

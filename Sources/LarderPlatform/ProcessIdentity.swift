@@ -4,6 +4,8 @@ import Glibc
 import LarderBytes
 
 package enum ProcessIdentity {
+    package static var number: Int32 { getpid() }
+
     /// Lines of `word value`: process number, boot, and time of the call.
     package static func describe(clock: any Clock = SystemClock()) -> String {
         "pid \(getpid())\nboot \(bootIdentifier() ?? "unknown")\nstarted \(clock.wall())\n"

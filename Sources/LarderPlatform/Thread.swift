@@ -57,6 +57,14 @@ package struct Thread: Sendable {
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
+    /// Processor time that the whole process has used, its own and the kernel's for it.
+    package static func processTimes() -> (userMicroseconds: Int64, systemMicroseconds: Int64) {
+        var usage = rusage()
+        _ = unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        func microseconds(_ time: timeval) -> Int64 { Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_usec) }
+        return (microseconds(usage.ru_utime), microseconds(usage.ru_stime))
+    }
+
     /// Processor time that the calling thread has used, in nanoseconds.
     package static func nanoseconds() -> Int64 {
         var time = timespec()
