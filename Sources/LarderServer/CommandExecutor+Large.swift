@@ -35,6 +35,7 @@ struct LargeRead: ~Copyable, Sendable {
     /// Whether the reply to `command` has the value of this entry, and that is large.
     static func isOf(_ entry: borrowing EntryView, _ command: Command, _ dialect: Dialect) -> Bool {
         if case .http = dialect, command.httpFlags.contains(.head) { return false }
+        if case .memcached = dialect, MemcachedFlags(rawValue: command.flags).contains(.withoutValue) { return false }
         return entry.value.byteCount > sliceBytes && command.condition.holds(for: entry.lsn.rawValue)
     }
 
@@ -42,7 +43,7 @@ struct LargeRead: ~Copyable, Sendable {
     ///
     /// - Parameter work: Less the bytes that were copied, on return.
     mutating func add(
-        _ entry: borrowing EntryView, _ key: RawSpan, to command: Command, _ dialect: Dialect, _ now: Milliseconds,
+        _ entry: borrowing EntryView, _ key: RawSpan, _ line: RawSpan, to command: Command, _ dialect: Dialect, _ now: Milliseconds,
         work: inout Int
     ) -> Progress {
         let value = entry.value
@@ -52,7 +53,7 @@ struct LargeRead: ~Copyable, Sendable {
             (lsn, copied) = (entry.lsn, 0)
             reply.removeAll()
             Reply.entry(
-                EntryReply(entry, key, dialect, now, omitsValue: true), to: command, in: dialect, into: &reply)
+                EntryReply(entry, key, dialect, now, line: line, omitsValue: true), to: command, in: dialect, into: &reply)
             reply.reserve(value.byteCount)
         }
         let slice = min(isAtOnce ? value.byteCount : Self.sliceBytes, value.byteCount - copied)
@@ -83,8 +84,9 @@ extension CommandExecutor {
                 return
             }
             let key = input.span(command.key)
+            let line = dialect == .memcached ? input.span(command.line) : RawSpan()
             let result = store.read(namespace, key: key, hash: prepared.hash, now: turn.now) { entry in
-                progress = session.largeRead.add(entry, key, to: command, dialect, turn.now, work: &scratch.copyWork)
+                progress = session.largeRead.add(entry, key, line, to: command, dialect, turn.now, work: &scratch.copyWork)
             }
             guard result.hit else {
                 session.largeRead = LargeRead()

@@ -44,7 +44,7 @@ extension CommandExecutor {
         case .resp:
             executeRESP(command, input, &session, &output, &scratch, turn, metrics)
         case .memcached:
-            executeMemcached(command, input, &session, &output, &scratch, turn, metrics)
+            executeMemcached(command, prepared, input, &session, &output, &scratch, turn, metrics)
         default:
             refuse(.unknownOperation, command, &session, &output, turn, metrics)
         }

@@ -55,7 +55,7 @@ package struct CommandExecutor: Sendable {
         case .id(let high, let low): prepared.namespace = store.namespaces.find(id: NamespaceID(high: high, low: low))
         case .name(let range): prepared.namespace = store.namespaces.find(name: input.span(range))
         }
-        guard command.operation.needsKey, let namespace = prepared.namespace else { return }
+        guard command.operation.needsKey(command.word), let namespace = prepared.namespace else { return }
         let key = input.span(command.key)
         if let fault = namespace.keyRule.checkKey(key) {
             prepared.failure = Failure(fault, rule: namespace.keyRule)
@@ -110,7 +110,10 @@ package struct CommandExecutor: Sendable {
     private func loginRefusal(
         _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, isLoggedIn: Bool
     ) -> Failure? {
-        if dialect == .resp || dialect == .memcached { return command.mayPrecedeLogin ? nil : .notLoggedIn }
+        if dialect == .resp || dialect == .memcached {
+            // Without a key there is nothing to log in with; then the namespace that connections are to be in is not there.
+            return command.mayPrecedeLogin ? nil : access.needsKey ? .notLoggedIn : .namespaceNotFound
+        }
         guard case .hello = command.operation else { return .helloRequired }
         // A further hello without credentials keeps the login.
         if isLoggedIn, command.value.isEmpty { return nil }
@@ -143,9 +146,10 @@ package struct CommandExecutor: Sendable {
         _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn,
         _ metrics: WorkerMetrics
     ) {
+        if session.held.skipsParts, session.skips(command) { return }
         let dialect = session.dialect
         if let failure = accessRefusal(command, input, dialect, isLoggedIn: session.namespace != nil) {
-            session.mustClose = dialect == .binary
+            session.mustClose = dialect == .binary || dialect == .memcached
             return refuse(failure, command, &session, &output, turn, metrics)
         }
         // Most often nothing speaks against it, and that is told soon.
@@ -201,7 +205,7 @@ package struct CommandExecutor: Sendable {
     /// a client's flags.
     ///
     /// - Returns: false when the content type is too long.
-    private func describe(_ command: Command, _ input: borrowing ByteBuffer, _ metadata: inout ByteBuffer) -> Bool {
+    func describe(_ command: Command, _ input: borrowing ByteBuffer, _ metadata: inout ByteBuffer) -> Bool {
         metadata.removeAll()
         if command.clientFlags != 0 { Metadata.append(clientFlags: command.clientFlags, to: &metadata) }
         guard command.contentType.count <= Self.contentTypeBytesMax else { return false }
@@ -443,6 +447,7 @@ package struct CommandExecutor: Sendable {
     ) {
         metrics.refusals.add(1)
         let dialect = session.dialect
+        session.noteRefusal(command)
         session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
             Reply.failure(failure, to: command, in: dialect, into: &target)
         }
@@ -470,6 +475,7 @@ package struct CommandExecutor: Sendable {
     ) {
         metrics.refusals.add(1)
         let dialect = session.dialect
+        session.noteRefusal(command)
         let refusal = refusal ?? log.refusal
         session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
             Reply.failure(

@@ -70,6 +70,8 @@ package struct HeldReplies: ~Copyable, Sendable {
     private var released: UInt64 = 0
     /// Whether a reply that waits for nothing may go before those that wait (asked for in a binary hello).
     package var overtaking = false
+    /// A part of a memcached reply has been refused: what else its request names is left out.
+    var skipsParts = false
     /// Whether a reply waits for the medium that did not when this was last cleared: somebody must ask for a sync.
     package var wantsSync = false
 
@@ -137,16 +139,26 @@ package struct HeldReplies: ~Copyable, Sendable {
 
     /// The log failed: replies that still wait are replaced by what can honestly be said.
     package mutating func fail(at position: LogPosition, dialect: Dialect, into output: inout ByteBuffer) {
+        var skips = false
         while firstGate < gates.count {
             let gate = gates[firstGate]
+            let parts = dialect == .memcached ? MemcachedFlags(rawValue: gate.flags) : []
+            if skips, parts.contains(.later) {
+                drop(gates: 1, bytes: Int(gate.end &- released))
+                continue
+            }
+            skips = false
             if case .snapshot = gate.wait, position.lastSnapshotFailed || !gate.wait.isOver(at: position) {
                 replace(Self.snapshotFailed, dialect, into: &output)
             } else if gate.wait.isOver(at: position) {
                 move(upTo: firstGate + 1, into: &output)
             } else {
                 replace(gate.isWrite ? Self.unknown : Self.notYet, dialect, into: &output)
+                skips = parts.contains(.more)
             }
         }
+        // The other parts have not been executed yet.
+        if skips { skipsParts = true }
     }
 
     private mutating func drop(gates count: Int, bytes byteCount: Int) {

@@ -30,6 +30,9 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// How much memory the entries of the default namespace may take; 0: no limit, or if it evicts, three quarters of all.
     package var bytesMax = 0
 
+    /// The name of the namespace that memcached's clients are in, unless they log in to another.
+    package var memcachedNamespace = "default"
+
     // MARK: Work
 
     /// How many threads serve connections; 0: one for each processor.

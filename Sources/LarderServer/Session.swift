@@ -108,7 +108,7 @@ package struct Session: ~Copyable, Sendable {
     private var binary: BinaryDecoder
     private var http: HTTPDecoder
     var resp = RESPDecoder()
-    private var memcached = MemcachedDecoder()
+    private var memcached: MemcachedDecoder
     package var held = HeldReplies()
     /// Set by a refusal after which the connection is of no more use.
     var mustClose = false
@@ -133,6 +133,7 @@ package struct Session: ~Copyable, Sendable {
         var limits = HTTPLimits()
         limits.valueBytesMax = configuration.valueBytesMax
         http = HTTPDecoder(limits: limits)
+        memcached = MemcachedDecoder(valueBytesMax: configuration.valueBytesMax)
     }
 
     /// Decodes and executes the requests in `input`, appends the replies that may be sent to `output`, and consumes
@@ -211,7 +212,7 @@ package struct Session: ~Copyable, Sendable {
                 return .unfinished
             }
             // Once, however many turns it takes.
-            metrics.count(batch.commands[index].operation)
+            metrics.count(batch.commands[index].operation, batch.commands[index].word)
             if mustClose { return end(&input, .close) }
             // Its command may have been refused since.
             if requests.isResumed {
@@ -247,8 +248,33 @@ package struct Session: ~Copyable, Sendable {
     /// Speaks `dialect` from now on. Without a key there is nothing to log in with, but for binary, whose hello tells more.
     private mutating func begin(_ dialect: Dialect, _ server: ServerContext) {
         self.dialect = dialect
-        guard dialect == .resp || dialect == .memcached, !server.access.needsKey else { return }
-        namespace = server.store.namespaces.default
+        if server.access.needsKey {
+            if dialect == .memcached { memcached = MemcachedDecoder(valueBytesMax: MemcachedDecoder.loginBytesMax, needsLogin: true) }
+        } else if dialect == .memcached {
+            let name = Array(server.configuration.memcachedNamespace.utf8)
+            namespace = server.store.namespaces.find(name: name.rawSpan)
+        } else if dialect == .resp {
+            namespace = server.store.namespaces.default
+        }
+    }
+
+    /// A login of memcached was accepted.
+    mutating func logIn(_ namespace: Namespace, _ configuration: ServerConfiguration) {
+        self.namespace = namespace
+        memcached = MemcachedDecoder(valueBytesMax: configuration.valueBytesMax)
+    }
+
+    // MARK: Replies in parts
+
+    /// A reply in parts ends with a refusal.
+    mutating func noteRefusal(_ command: Command) {
+        if dialect == .memcached, MemcachedFlags(rawValue: command.flags).contains(.more) { held.skipsParts = true }
+    }
+
+    /// Whether `command` is a further part of what was refused.
+    mutating func skips(_ command: Command) -> Bool {
+        held.skipsParts = MemcachedFlags(rawValue: command.flags).contains(.later)
+        return held.skipsParts
     }
 
     /// The first byte is of no dialect: closes without a word.
@@ -294,7 +320,7 @@ package struct Session: ~Copyable, Sendable {
     /// Whether more is to come of a request that has begun.
     ///
     /// - Parameter input: What `process` has left.
-    package func isWithinRequest(_ input: borrowing ByteBuffer) -> Bool { !input.isEmpty || http.isWithinRequest }
+    package func isWithinRequest(_ input: borrowing ByteBuffer) -> Bool { !input.isEmpty || http.isWithinRequest || memcached.isWithinRequest }
 
     /// How many bytes the request that has begun has in all, as far as is known; with so much room its buffer need not grow again.
     package var requestBytesExpected: Int {
@@ -343,6 +369,7 @@ package struct Session: ~Copyable, Sendable {
         if (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) { return .http }
         // An empty line may stand before a request (RFC 9112 section 2.2); no other dialect begins with one.
         if byte == UInt8(ascii: "\r") { return .http }
+        if (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) { return .memcached }
         return nil
     }
 
@@ -360,7 +387,7 @@ package struct Session: ~Copyable, Sendable {
         switch dialect {
         case .binary, .undetermined: binary.decode(input, at: &decodedBytes, into: &command)
         case .resp: resp.decode(input, at: &decodedBytes, into: &command)
-        case .memcached: memcached.decode(input, at: &decodedBytes, into: &command)
+        case .memcached: memcached.decode(&input, at: &decodedBytes, into: &command)
         case .http: http.decode(&input, at: &decodedBytes, into: &command)
         }
     }

@@ -23,11 +23,14 @@ package final class StatusReport: Sendable {
         self.log = log
     }
 
+    /// What the report is about.
+    var context: ServerContext? { server.withLock { $0?.context } }
+
     func attach(_ context: ServerContext) { server.withLock { $0 = Unowned(context: context) } }
 
     /// Appends the whole report.
     package func write(_ form: Form, now: Milliseconds, into output: inout ByteBuffer) {
-        guard let context = server.withLock({ $0?.context }) else { return }
+        guard let context else { return }
         var page = Page(form: form)
         requests(context, &page)
         connections(context, &page)

@@ -42,9 +42,12 @@ extension LarderWire.Operation {
     }
 
     /// Speaks of one key.
-    var needsKey: Bool {
+    ///
+    /// - Parameter word: `Command.word`.
+    func needsKey(_ word: UInt8) -> Bool {
         switch self {
         case .get, .put, .delete, .exists, .lifetime, .setLifetime, .getAndTouch, .increment, .append: true
+        case .memcached: MemcachedWord.of(word).needsKey
         default: false
         }
     }
@@ -167,15 +170,21 @@ extension Deadline {
 extension EntryReply {
     /// - Parameter key: As the client wrote it.
     @inline(__always)
-    @_lifetime(copy entry, copy key)
+    @_lifetime(copy entry, copy key, copy line)
     init(
-        _ entry: borrowing EntryView, _ key: RawSpan, _ dialect: Dialect, _ now: Milliseconds, omitsValue: Bool = false
+        _ entry: borrowing EntryView, _ key: RawSpan, _ dialect: Dialect, _ now: Milliseconds, line: RawSpan = RawSpan(),
+        omitsValue: Bool = false
     ) {
         var clientFlags: UInt32 = 0
-        if case .memcached = dialect { clientFlags = Metadata.clientFlags(in: entry.metadata) }
+        var marks: MetaMarks = []
+        if case .memcached = dialect, entry.metadata.byteCount > 0 {
+            clientFlags = Metadata.clientFlags(in: entry.metadata)
+            marks = MetaMarks(of: entry.metadata)
+        }
         self.init(
             value: entry.value, contentType: entry.contentType, version: entry.lsn.rawValue,
-            remaining: entry.deadline.remaining(at: now), key: key, clientFlags: clientFlags, omitsValue: omitsValue)
+            remaining: entry.deadline.remaining(at: now), key: key, clientFlags: clientFlags, line: line, marks: marks,
+            omitsValue: omitsValue)
     }
 }
 

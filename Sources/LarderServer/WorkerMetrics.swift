@@ -38,9 +38,22 @@ package final class WorkerMetrics: Sendable {
 
     package init() {}
 
+    /// Counts a command that only memcached has as what it comes to.
+    private func count(_ word: MemcachedWord) {
+        switch word {
+        case .metaGet: gets.add(1)
+        case .metaSet, .append, .prepend: puts.add(1)
+        case .metaDelete: deletes.add(1)
+        default: others.add(1)
+        }
+    }
+
+    func count(hit: Bool) { if hit { hits.add(1) } else { misses.add(1) } }
+
     @inline(__always)
-    func count(_ operation: LarderWire.Operation) {
+    func count(_ operation: LarderWire.Operation, _ word: UInt8) {
         switch operation {
+        case .memcached: count(MemcachedWord.of(word))
         case .get: gets.add(1)
         case .put: puts.add(1)
         case .delete: deletes.add(1)

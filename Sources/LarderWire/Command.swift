@@ -72,6 +72,9 @@ package struct Command: Sendable {
     package var condition = Condition.none
     /// What a memcached client wants kept with the value; 0 is not kept.
     package var clientFlags: UInt32 = 0
+    /// What the flags of a meta command of memcached ask for besides, and where they lie.
+    package var meta = MetaRequest()
+    package var line = ByteRange.empty
     /// How much an increment adds; it may be negative.
     package var delta: Int64 = 0
     package var list = ListOptions()

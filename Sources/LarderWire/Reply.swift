@@ -19,13 +19,16 @@ package struct EntryReply: ~Escapable {
     @usableFromInline package let key: RawSpan
     /// What a memcached client keeps with the value.
     @usableFromInline package let clientFlags: UInt32
+    /// The flags of a meta command of memcached, as the client wrote them.
+    @usableFromInline package let line: RawSpan
+    @usableFromInline package let marks: MetaMarks
     /// The value itself is left out, although its length is told: whoever asks appends it, and `Reply.entryEnd`.
     @usableFromInline package let omitsValue: Bool
 
-    @_lifetime(copy value, copy contentType, copy key)
+    @_lifetime(copy value, copy contentType, copy key, copy line)
     @inlinable package init(
         value: RawSpan, contentType: RawSpan, version: UInt64, remaining: Int64?, key: RawSpan = RawSpan(),
-        clientFlags: UInt32 = 0, omitsValue: Bool = false
+        clientFlags: UInt32 = 0, line: RawSpan = RawSpan(), marks: MetaMarks = [], omitsValue: Bool = false
     ) {
         self.value = value
         self.contentType = contentType
@@ -33,6 +36,8 @@ package struct EntryReply: ~Escapable {
         self.remaining = remaining
         self.key = key
         self.clientFlags = clientFlags
+        self.line = line
+        self.marks = marks
         self.omitsValue = omitsValue
     }
 }

@@ -36,7 +36,14 @@ import Testing
         func http(_ method: String, _ key: String, _ rest: String = "") -> [UInt8] {
             Array("\(method) /kv/default/\(key) HTTP/1.1\r\nHost: localhost\r\n\(rest)\r\n".utf8)
         }
+        func memcached(_ word: String, _ rest: String = "") -> [UInt8] { Array(keys.map { "\(word) \($0)\(rest)\r\n" }.joined().utf8) }
         return [
+            "memcached get": memcached("get"),
+            "memcached get of all": Array("get \(keys.joined(separator: " "))\r\n".utf8),
+            "memcached set": memcached("set", " 5 60 100\r\n\(value)"),
+            "memcached delete, a miss": memcached("delete", "/none"),
+            "memcached mg": memcached("mg", " v f t c k Oxyz"),
+            "memcached ms": memcached("ms", " 100 T60 F5\r\n\(value)"),
             "get": keys.flatMap { Ask.get($0, [.wantVersion]) },
             "get, a miss": keys.flatMap { Ask.get($0 + "/none") },
             "put": keys.flatMap { Ask.put($0, value) },
@@ -51,8 +58,9 @@ import Testing
         let bench = try WorkerRig()
         let peer = bench.connect()
         let isHTTP = name.contains("HTTP")
-        if !isHTTP { _ = peer.ask(Ask.hello()) }
-        _ = peer.ask(isHTTP ? try #require(Self.batches["put over HTTP"]) : try #require(Self.batches["put"]))
+        let isMemcached = name.contains("memcached")
+        if !isHTTP, !isMemcached { _ = peer.ask(Ask.hello()) }
+        _ = peer.ask(try #require(Self.batches[isHTTP ? "put over HTTP" : isMemcached ? "memcached set" : "put"]))
         let requests = try #require(Self.batches[name])
         var drained = ByteBuffer()
         func round() -> Int {

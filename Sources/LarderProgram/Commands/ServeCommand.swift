@@ -54,6 +54,7 @@ package struct SettingOptions: ParsableArguments {
     @Option(help: .setting("keys")) var keys: String?
     @Option(help: .setting("eviction")) var eviction: String?
     @Option(help: .setting("bytes-max")) var bytesMax: String?
+    @Option(help: .setting("memcached-namespace")) var memcachedNamespace: String?
     @Option(help: .setting("value-bytes-max")) var valueBytesMax: String?
     @Option(help: .setting("memory-max")) var memoryMax: String?
     @Option(help: .setting("workers")) var workers: String?
@@ -74,7 +75,8 @@ package struct SettingOptions: ParsableArguments {
         let single: [(String, String?)] = [
             ("data", data), ("api-key-file", apiKeyFile), ("insecure-no-auth", insecureNoAuth ? "true" : nil),
             ("durability", durability), ("interval", interval), ("keys", keys),
-            ("eviction", eviction), ("bytes-max", bytesMax), ("value-bytes-max", valueBytesMax),
+            ("eviction", eviction), ("bytes-max", bytesMax), ("memcached-namespace", memcachedNamespace),
+            ("value-bytes-max", valueBytesMax),
             ("memory-max", memoryMax), ("workers", workers), ("snapshot-every", snapshotEvery),
             ("snapshot-log-bytes", snapshotLogBytes), ("snapshot-bytes-per-second", snapshotBytesPerSecond),
             ("connections-max", connectionsMax),

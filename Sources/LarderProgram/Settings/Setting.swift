@@ -82,6 +82,10 @@ package struct Setting: Sendable {
             meaning: "How much memory the entries of the default namespace may take.",
             trade: "The rest of `memory-max` is for other namespaces, and for pages that are not full."),
         Setting(
+            "memcached-namespace", .namespaceName(\.server.memcachedNamespace),
+            meaning: "The namespace that memcached's clients are in. With a key they name it themselves, as their user.",
+            trade: "A namespace of their own can have the key rule `bytes`, and evict; it has to be made before they come."),
+        Setting(
             "value-bytes-max", .bytes(\.server.valueBytesMax, in: 1...ServerConfiguration.valueBytesLimit),
             meaning: "The largest value that a write may bring.",
             trade: "Larger values let one client hold more memory and delay others on the same connection."),

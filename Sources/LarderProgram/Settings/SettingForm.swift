@@ -129,6 +129,15 @@ package struct SettingForm: Sendable {
         }
     }
 
+    static func namespaceName(_ path: any Path<String>) -> SettingForm {
+        single(path, placeholder: "NAME", allowed: "1 to 255 of a-z, 0-9 and -") { $0 } parse: { text throws(SettingRefusal) in
+            guard (1...255).contains(text.utf8.count),
+                text.utf8.allSatisfy({ (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D })
+            else { throw .form("the name of a namespace") }
+            return text
+        }
+    }
+
     static func addresses(_ path: any Path<[SocketAddress]>) -> SettingForm {
         SettingForm(
             placeholder: "HOST:PORT", allowed: "IPV4:PORT, [IPV6]:PORT or localhost:PORT, at most \(addressesMax) of them",

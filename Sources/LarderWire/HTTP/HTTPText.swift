@@ -136,7 +136,12 @@ extension ByteBuffer {
     /// Undoes base64url where the bytes lie; padding may be there or not.
     ///
     /// - Returns: nil for anything that the encoder below does not write; the bytes may have changed then.
-    mutating func base64URLDecode(_ range: ByteRange) -> ByteRange? {
+    mutating func base64URLDecode(_ range: ByteRange) -> ByteRange? { base64Decode(range, last: Base64.urlSafe) }
+
+    /// The same for standard base64.
+    mutating func base64Decode(_ range: ByteRange) -> ByteRange? { base64Decode(range, last: Base64.standard) }
+
+    private mutating func base64Decode(_ range: ByteRange, last: (UInt8, UInt8)) -> ByteRange? {
         var end = range.end
         while end > range.start, range.end &- end < 2, self[end &- 1] == UInt8(ascii: "=") { end &-= 1 }
         let digits = end &- range.start
@@ -145,7 +150,7 @@ extension ByteBuffer {
         var held: UInt32 = 0
         var heldBits = 0
         for source in range.start..<end {
-            guard let digit = Base64URL.value(self[source]) else { return nil }
+            guard let digit = Base64.value(self[source], last: last) else { return nil }
             held = held << 6 | UInt32(digit)
             heldBits &+= 6
             if heldBits >= 8 {
@@ -162,12 +167,12 @@ extension ByteBuffer {
 
     /// Appends base64url without padding.
     mutating func append(base64URL bytes: RawSpan) {
-        appendBase64(bytes, last: (UInt8(ascii: "-"), UInt8(ascii: "_")), padded: false)
+        appendBase64(bytes, last: Base64.urlSafe, padded: false)
     }
 
     /// Appends standard base64 with padding (RFC 4648 section 4).
     mutating func append(base64 bytes: RawSpan) {
-        appendBase64(bytes, last: (UInt8(ascii: "+"), UInt8(ascii: "/")), padded: true)
+        appendBase64(bytes, last: Base64.standard, padded: true)
     }
 
     private mutating func appendBase64(_ bytes: RawSpan, last: (UInt8, UInt8), padded: Bool) {
@@ -181,7 +186,7 @@ extension ByteBuffer {
             for digit in 0..<4 {
                 if digit <= taken {
                     let value = UInt8(truncatingIfNeeded: word >> UInt32(18 &- 6 &* digit)) & 63
-                    append(byte: Base64URL.digit(value, last: last))
+                    append(byte: Base64.digit(value, last: last))
                 } else if padded {
                     append(byte: UInt8(ascii: "="))
                 }
@@ -191,14 +196,18 @@ extension ByteBuffer {
     }
 }
 
-private enum Base64URL {
-    static func value(_ byte: UInt8) -> UInt8? {
+private enum Base64 {
+    /// The last two digits.
+    static let urlSafe = (UInt8(ascii: "-"), UInt8(ascii: "_"))
+    static let standard = (UInt8(ascii: "+"), UInt8(ascii: "/"))
+
+    static func value(_ byte: UInt8, last: (UInt8, UInt8)) -> UInt8? {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte &- UInt8(ascii: "A")
         case UInt8(ascii: "a")...UInt8(ascii: "z"): byte &- UInt8(ascii: "a") &+ 26
         case UInt8(ascii: "0")...UInt8(ascii: "9"): byte &- UInt8(ascii: "0") &+ 52
-        case UInt8(ascii: "-"): 62
-        case UInt8(ascii: "_"): 63
+        case last.0: 62
+        case last.1: 63
         default: nil
         }
     }

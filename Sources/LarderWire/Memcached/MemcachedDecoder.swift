@@ -1,23 +1,436 @@
-// Bytes of memcached to commands.
+// Bytes of memcached's text protocol to commands: retrieval, storage with a block of data, and what comes between requests.
+//
+// Purely syntactic. It does not know which keys are legal or what is stored; it knows where words lie and where a request ends.
+// Source: memcached's doc/protocol.txt. The contract is docs/memcached.md.
 
 import LarderBytes
 
-/// Decodes requests of memcached. Nothing is copied or allocated; no input can make it trap.
+/// Decodes requests of memcached, classic and meta. Nothing is copied or allocated; no input can make it trap.
+///
+/// A retrieval that names several keys becomes a command for each of them, with flags that say whether more follow: so its
+/// replies leave one by one, and what a line may name has no bound.
 package struct MemcachedDecoder: Sendable {
-    /// After `needMore`: how many bytes the request has in all, as far as is known.
+    /// Data blocks that are longer are refused.
+    package var valueBytesMax: Int
+    /// A `set` is a login, as long as this is so.
+    package var needsLogin: Bool
+    /// After `needMore`: how many bytes the request at `position` has in all, as far as is known.
     package private(set) var requestBytesExpected = 0
 
-    package init() {}
+    /// The line that names further keys, which have not been decoded.
+    private var retrieval: Retrieval?
+    /// What is thrown away before the next request.
+    private var passing = Passing.nothing
 
-    /// Decodes the request at `position`; as `BinaryDecoder.decode`.
+    /// What all keys of a line share.
+    struct Retrieval: Sendable {
+        var word: MemcachedWord
+        var lifetime = Lifetime.unlimited
+        var flags: MemcachedFlags
+    }
+
+    enum Passing: Sendable {
+        case nothing
+        /// The data of a request that was refused by its line.
+        case bytes(Int)
+        /// What is left of a line.
+        case line
+    }
+
+    /// A line may have so many bytes, and so may each word of a line that names keys.
+    package static let lineBytesMax = 2_048
+    /// A data block that is refused and longer than this closes the connection.
+    package static let passedBytesMax = 64 << 20
+    /// A login may have so many bytes of data.
+    package static let loginBytesMax = 1_024
+
+    package init(valueBytesMax: Int, needsLogin: Bool = false) {
+        self.valueBytesMax = valueBytesMax
+        self.needsLogin = needsLogin
+    }
+
+    /// Decodes the request at `position`, or the next key of one.
+    ///
+    /// - On `.command` `position` stands behind it. When `command.failure` is set, reply with the failure and go on.
+    /// - On `.close` nothing that follows can be understood: reply with `command.failure`, then close.
+    /// - On `.needMore` what `position` has passed is of no more use.
+    /// - Complexity: O(line).
     package mutating func decode(
-        _ input: borrowing ByteBuffer, at position: inout Int, into command: inout Command
+        _ input: inout ByteBuffer, at position: inout Int, into command: inout Command
     ) -> DecodeStep {
-        command = Command()
-        command.failure = Failure(.unknownOperation, "unknown command")
-        return .close
+        if !pass(input.bytes, &position) { return .needMore }
+        let step = decodeRequest(input.bytes, &position, &command)
+        if case .memcached = command.operation, step == .command { Self.decodeKey(of: &command, in: &input) }
+        return step
+    }
+
+    /// Whether a request has begun, though there may be nothing of it in the input.
+    package var isWithinRequest: Bool {
+        if case .nothing = passing { return false }
+        return true
     }
 
     /// What is known of the request that begins in `input` and is not complete, for a reply that does not wait for it.
-    package func begun(_ input: borrowing ByteBuffer) -> Command? { input.isEmpty ? nil : Command() }
+    ///
+    /// - Returns: nil when nothing has arrived, or it has its reply.
+    package func begun(_ input: borrowing ByteBuffer) -> Command? { input.isEmpty || isWithinRequest ? nil : Command() }
+
+    private mutating func decodeRequest(_ bytes: RawSpan, _ position: inout Int, _ command: inout Command) -> DecodeStep {
+        if let retrieval { return decodeKey(of: retrieval, bytes, from: position, &position, &command) }
+        if bytes.byteCount &- position >= 8 {
+            switch bytes.littleEndian(at: position, as: UInt32.self) {
+            case Self.get: return decodeGet(bytes, &position, &command)
+            case Self.set: return decodeStorage(.set, bytes, from: position &+ 3, &position, &command)
+            default: break
+            }
+        }
+        return decodeOther(bytes, &position, &command)
+    }
+
+    /// `get ` and `set `, as they lie.
+    private static let get: UInt32 = 0x2074_6567
+    private static let set: UInt32 = 0x2074_6573
+
+    private mutating func decodeOther(_ bytes: RawSpan, _ position: inout Int, _ command: inout Command) -> DecodeStep {
+        let limit = bytes.byteCount
+        let start = MemcachedText.skipSpaces(bytes, from: position, limit: limit)
+        let end = MemcachedText.wordEnd(bytes, from: start, limit: limit)
+        guard end < limit else { return needLine(bytes, position, &command) }
+        let word = MemcachedWord(bytes.slice(start, end &- start))
+        switch word {
+        case .get: return decodeKey(of: Retrieval(word: word, flags: []), bytes, from: end, &position, &command)
+        case .gets: return decodeKey(of: Retrieval(word: word, flags: .withVersion), bytes, from: end, &position, &command)
+        case .gat, .gats: return decodeGetAndTouch(word, bytes, from: end, &position, &command)
+        case .set, .add, .replace, .append, .prepend, .cas:
+            return decodeStorage(word, bytes, from: end, &position, &command)
+        default: return decodeLine(word, bytes, from: end, &position, &command)
+        }
+    }
+
+    // MARK: Retrieval
+
+    /// `get` and one key, which is what most requests are.
+    @inline(__always)
+    private mutating func decodeGet(_ bytes: RawSpan, _ position: inout Int, _ command: inout Command) -> DecodeStep {
+        let start = position &+ 4
+        let end = MemcachedText.wordEnd(bytes, from: start, limit: bytes.byteCount)
+        guard end > start, let lineEnd = MemcachedText.lineEnd(bytes, at: end) else {
+            return decodeKey(of: Retrieval(word: .get, flags: []), bytes, from: position &+ 3, &position, &command)
+        }
+        Self.begin(.get, .get, &command)
+        command.key = ByteRange(start: start, count: end &- start)
+        position = lineEnd
+        return .command
+    }
+
+    /// The next key of a line, whose words go on at `start`: known once it is known what follows the key.
+    @inline(never)
+    private mutating func decodeKey(
+        of line: Retrieval, _ bytes: RawSpan, from start: Int, _ position: inout Int, _ command: inout Command
+    ) -> DecodeStep {
+        let limit = bytes.byteCount
+        let first = MemcachedText.skipSpaces(bytes, from: start, limit: limit)
+        let end = MemcachedText.wordEnd(bytes, from: first, limit: limit)
+        let next = MemcachedText.skipSpaces(bytes, from: end, limit: limit)
+        let lineEnd = MemcachedText.lineEnd(bytes, at: next)
+        if lineEnd == nil, next &+ 1 >= limit, next == limit || bytes.byte(at: next) == MemcachedText.carriageReturn {
+            return needLine(bytes, position, &command)
+        }
+        Self.begin(line.word == .get || line.word == .gets ? .get : .getAndTouch, line.word, &command)
+        command.lifetime = line.lifetime
+        command.key = ByteRange(start: first, count: end &- first)
+        var flags = line.flags
+        if let lineEnd {
+            position = lineEnd
+            retrieval = nil
+            if end == first { command.failure = .unknownCommand }
+        } else if bytes.byte(at: next) > MemcachedText.space {
+            position = next
+            flags.insert(.more)
+            retrieval = line
+            retrieval?.flags.insert(.later)
+        } else {
+            position = next
+            retrieval = nil
+            passing = .line
+            command.failure = .badLine
+        }
+        command.flags = flags.rawValue
+        return .command
+    }
+
+    /// `gat`, `gats`: an expiry time, and keys.
+    private mutating func decodeGetAndTouch(
+        _ word: MemcachedWord, _ bytes: RawSpan, from start: Int, _ position: inout Int, _ command: inout Command
+    ) -> DecodeStep {
+        let first = MemcachedText.skipSpaces(bytes, from: start, limit: bytes.byteCount)
+        let end = MemcachedText.wordEnd(bytes, from: first, limit: bytes.byteCount)
+        guard end < bytes.byteCount else { return needLine(bytes, position, &command) }
+        let flags: MemcachedFlags = word == .gats ? .withVersion : []
+        guard end > first, bytes.byte(at: end) == MemcachedText.space,
+            let seconds = Decimal.parse(bytes.slice(first, end &- first))
+        else {
+            Self.begin(.none, word, &command)
+            command.failure = end > first ? .badExpiry : .unknownCommand
+            position = end
+            passing = .line
+            return .command
+        }
+        let line = Retrieval(word: word, lifetime: MemcachedText.lifetime(seconds: seconds), flags: flags)
+        return decodeKey(of: line, bytes, from: end, &position, &command)
+    }
+
+    // MARK: Storage
+
+    /// The words of a line that a data block follows.
+    private struct StorageLine {
+        var key: ByteRange
+        var clientFlags: UInt32
+        var seconds: Int64
+        var byteCount: Int
+        var version: UInt64 = 0
+        var isQuiet = false
+        /// Where the data begins.
+        var end: Int
+    }
+
+    /// `set key flags exptime bytes [noreply]`, the data, and a line end; and the same for its likes.
+    @inline(__always)
+    private mutating func decodeStorage(
+        _ word: MemcachedWord, _ bytes: RawSpan, from start: Int, _ position: inout Int, _ command: inout Command
+    ) -> DecodeStep {
+        guard let line = Self.storageLine(word, bytes, from: start) else {
+            return refuseStorage(word, bytes, from: start, &position, &command)
+        }
+        let dataEnd = line.end &+ line.byteCount
+        guard line.byteCount <= valueBytesMax else {
+            Self.begin(.none, word, &command)
+            return passData(line.byteCount, from: line.end, isQuiet: line.isQuiet, .tooLarge, &position, &command)
+        }
+        guard dataEnd &+ 2 <= bytes.byteCount else { return needBytes(dataEnd &+ 2 &- position) }
+        Self.begin(.put, word, &command)
+        command.flags = line.isQuiet ? MemcachedFlags.quiet.rawValue : 0
+        guard bytes.littleEndian(at: dataEnd, as: UInt16.self) == Self.dataEnd else {
+            command.failure = .badDataChunk
+            return .close
+        }
+        command.key = line.key
+        command.value = ByteRange(start: line.end, count: line.byteCount)
+        command.clientFlags = line.clientFlags
+        command.lifetime = MemcachedText.lifetime(seconds: line.seconds)
+        position = dataEnd &+ 2
+        if word == .set, !needsLogin { return .command }
+        qualify(word, line.version, &command)
+        return .command
+    }
+
+    /// CR LF, as it lies.
+    private static let dataEnd: UInt16 = 0x0A0D
+
+    /// What tells the likes of `set` from it.
+    @inline(never)
+    private func qualify(_ word: MemcachedWord, _ version: UInt64, _ command: inout Command) {
+        switch word {
+        case .add: command.condition = .absent
+        case .replace: command.condition = .present
+        case .cas: command.condition = .version(version)
+        case .append, .prepend: command.operation = .memcached
+        case .set where needsLogin:
+            command.operation = .memcached
+            command.word = MemcachedWord.authenticate.rawValue
+        default: break
+        }
+    }
+
+    /// - Returns: nil when the line is not complete, or not as it should be.
+    @inline(__always)
+    private static func storageLine(_ word: MemcachedWord, _ bytes: RawSpan, from start: Int) -> StorageLine? {
+        let limit = bytes.byteCount
+        let keyStart = MemcachedText.skipSpaces(bytes, from: start, limit: limit)
+        var cursor = MemcachedText.wordEnd(bytes, from: keyStart, limit: limit)
+        let key = ByteRange(start: keyStart, count: cursor &- keyStart)
+        guard key.count > 0, let flags = number(bytes, &cursor), flags <= Int64(UInt32.max),
+            let seconds = signedNumber(bytes, &cursor), let byteCount = number(bytes, &cursor), byteCount <= Int64(Int32.max)
+        else { return nil }
+        var line = StorageLine(
+            key: key, clientFlags: UInt32(truncatingIfNeeded: flags), seconds: seconds, byteCount: Int(byteCount), end: 0)
+        if word == .cas {
+            guard let version = storageVersion(bytes, &cursor) else { return nil }
+            line.version = version
+        }
+        if let end = MemcachedText.lineEnd(bytes, at: cursor) {
+            line.end = end
+            return line
+        }
+        return storageEnd(line, bytes, cursor)
+    }
+
+    /// The next word as a number without a sign; one that is as the protocol says.
+    @inline(__always)
+    private static func number(_ bytes: RawSpan, _ cursor: inout Int) -> Int64? {
+        let start = MemcachedText.skipSpaces(bytes, from: cursor, limit: bytes.byteCount)
+        guard start > cursor else { return nil }
+        cursor = start
+        return MemcachedText.number(bytes, at: &cursor)
+    }
+
+    /// The same for a number that may have a minus sign.
+    @inline(__always)
+    private static func signedNumber(_ bytes: RawSpan, _ cursor: inout Int) -> Int64? {
+        let start = MemcachedText.skipSpaces(bytes, from: cursor, limit: bytes.byteCount)
+        guard start > cursor, start < bytes.byteCount else { return nil }
+        let isNegative = bytes.byte(at: start) == UInt8(ascii: "-")
+        cursor = isNegative ? start &+ 1 : start
+        guard let magnitude = MemcachedText.number(bytes, at: &cursor) else { return nil }
+        return isNegative ? -magnitude : magnitude
+    }
+
+    @inline(never)
+    private static func storageVersion(_ bytes: RawSpan, _ cursor: inout Int) -> UInt64? {
+        let start = MemcachedText.skipSpaces(bytes, from: cursor, limit: bytes.byteCount)
+        guard start > cursor else { return nil }
+        cursor = MemcachedText.wordEnd(bytes, from: start, limit: bytes.byteCount)
+        return Decimal.parseUnsigned(bytes.slice(start, cursor &- start))
+    }
+
+    /// Spaces and `noreply` before the end of a line.
+    @inline(never)
+    private static func storageEnd(_ line: StorageLine, _ bytes: RawSpan, _ position: Int) -> StorageLine? {
+        let limit = bytes.byteCount
+        let start = MemcachedText.skipSpaces(bytes, from: position, limit: limit)
+        let end = MemcachedText.wordEnd(bytes, from: start, limit: limit)
+        var line = line
+        if end > start {
+            guard start > position, bytes.slice(start, end &- start).equals("noreply") else { return nil }
+            line.isQuiet = true
+        }
+        let behind = MemcachedText.skipSpaces(bytes, from: end, limit: limit)
+        guard let lineEnd = MemcachedText.lineEnd(bytes, at: behind) else { return nil }
+        line.end = lineEnd
+        return line
+    }
+
+    /// A line that is not complete, or not as it should be. Where it still tells how much data follows, that is thrown away.
+    @inline(never)
+    private mutating func refuseStorage(
+        _ word: MemcachedWord, _ bytes: RawSpan, from start: Int, _ position: inout Int, _ command: inout Command
+    ) -> DecodeStep {
+        guard let line = Self.line(bytes, from: start, lineStart: position) else { return needLine(bytes, position, &command) }
+        Self.begin(.none, word, &command)
+        var words = MemcachedWords(line.words)
+        var count = 0
+        var byteCount: Int64?
+        while let range = words.next(in: bytes) {
+            count += 1
+            if count == 4 { byteCount = Decimal.parse(bytes.slice(range)) }
+        }
+        guard count >= 4 else {
+            command.failure = .unknownCommand
+            position = line.end
+            return .command
+        }
+        guard let byteCount, byteCount >= 0, byteCount <= Int64(Int32.max) else {
+            // Where the next request begins is not known.
+            command.failure = .badLine
+            return .close
+        }
+        return passData(Int(byteCount), from: line.end, isQuiet: false, .badLine, &position, &command)
+    }
+
+    // MARK: What is passed over
+
+    /// Refuses a request by its line: the data, which begins at `start`, is thrown away.
+    mutating func passData(
+        _ byteCount: Int, from start: Int, isQuiet: Bool, _ failure: Failure, _ position: inout Int, _ command: inout Command
+    ) -> DecodeStep {
+        command.failure = failure
+        command.flags = isQuiet ? MemcachedFlags.quiet.rawValue : 0
+        guard byteCount <= Self.passedBytesMax else { return .close }
+        position = start
+        passing = .bytes(byteCount &+ 2)
+        return .command
+    }
+
+    /// Throws away what is to be passed over.
+    ///
+    /// - Returns: Whether that is done.
+    @inline(__always)
+    private mutating func pass(_ bytes: RawSpan, _ position: inout Int) -> Bool {
+        if case .nothing = passing { return true }
+        return passOver(bytes, &position)
+    }
+
+    @inline(never)
+    private mutating func passOver(_ bytes: RawSpan, _ position: inout Int) -> Bool {
+        switch passing {
+        case .nothing: return true
+        case .bytes(let count):
+            let passed = min(count, bytes.byteCount &- position)
+            position &+= passed
+            if passed < count {
+                passing = .bytes(count &- passed)
+                return false
+            }
+        case .line:
+            guard let feed = bytes.firstPosition(of: MemcachedText.lineFeed, from: position) else {
+                position = bytes.byteCount
+                return false
+            }
+            position = feed &+ 1
+        }
+        passing = .nothing
+        return true
+    }
+
+    // MARK: Parts
+
+    /// The data of a request has not come whole.
+    mutating func needBytes(_ count: Int) -> DecodeStep {
+        requestBytesExpected = count
+        return .needMore
+    }
+
+    /// A line has not come whole: waits for more of it, unless it is too long already.
+    func needLine(_ bytes: RawSpan, _ position: Int, _ command: inout Command) -> DecodeStep {
+        guard bytes.byteCount &- position > Self.lineBytesMax else { return .needMore }
+        Self.begin(.none, .unknown, &command)
+        command.failure = .lineTooLong
+        return .close
+    }
+
+    /// What is left of the line that begins at `lineStart`, from `start` on and without its end, and where the next begins.
+    /// nil when it has not come whole, or is too long.
+    static func line(_ bytes: RawSpan, from start: Int, lineStart: Int) -> (words: ByteRange, end: Int)? {
+        guard let feed = bytes.firstPosition(of: MemcachedText.lineFeed, from: start), feed &- lineStart <= lineBytesMax
+        else { return nil }
+        let hasReturn = feed > start && bytes.byte(at: feed &- 1) == MemcachedText.carriageReturn
+        return (ByteRange(start: start, count: feed &- start &- (hasReturn ? 1 : 0)), feed &+ 1)
+    }
+
+    /// Leaves nothing in `command` that another request has put there and this one might be asked for.
+    @inline(__always)
+    static func begin(_ operation: Operation, _ word: MemcachedWord, _ command: inout Command) {
+        command.operation = operation
+        command.word = word.rawValue
+        command.flags = 0
+        command.namespace = .connection
+        command.key = .empty
+        command.value = .empty
+        command.contentType = .empty
+        command.lifetime = .unlimited
+        command.condition = .none
+        command.clientFlags = 0
+        command.failure = nil
+    }
+}
+
+extension Failure {
+    // What memcached says in these cases.
+    static let unknownCommand = Failure(.unknownOperation, "unknown command, or wrong number of words")
+    static let badLine = Failure(.malformed, "bad command line format")
+    static let badDataChunk = Failure(.malformed, "bad data chunk")
+    static let badExpiry = Failure(.lifetimeInvalid, "invalid exptime argument")
+    static let badDelta = Failure(.malformed, "invalid numeric delta argument")
+    static let tooLarge = Failure(.valueTooLarge, "object too large for cache")
+    static let lineTooLong = Failure(.malformed, "line too long")
 }
