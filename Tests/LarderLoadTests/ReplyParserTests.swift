@@ -163,6 +163,8 @@ import Testing
 
     @Test func `the first reply tells a dialect`() throws {
         #expect(try ReplyParser(.memcached).parseFirst(Array("VERSION 1.6\r\n".utf8).rawSpan, at: 0)?.outcome == .done)
+        #expect(try ReplyParser(.memcached).parseFirst(Array("STORED\r\n".utf8).rawSpan, at: 0)?.outcome == .done)
+        #expect(try ReplyParser(.memcached).parseFirst(Array("CLIENT_ERROR authentication failure\r\n".utf8).rawSpan, at: 0)?.outcome == .refused)
         #expect(throws: ReplyError.foreign) { _ = try ReplyParser(.memcached).parseFirst(Array("-ERR unknown\r\n".utf8).rawSpan, at: 0) }
         #expect(try ReplyParser(.resp).parseFirst(Array("-NOAUTH log in\r\n".utf8).rawSpan, at: 0)?.outcome == .refused)
     }

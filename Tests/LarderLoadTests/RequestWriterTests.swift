@@ -33,6 +33,8 @@ import Testing
         #expect(write(.memcached) { $0.delete($1, id: 1, into: &$3) } == "delete k/1\r\n")
         #expect(
             write(.memcached) { $0.set($1, $2, valueBytes: 5, lifetime: 1_500, id: 1, into: &$3) } == "set k/1 0 2 5\r\nvalue\r\n")
+        #expect(write(.memcached, credentials: "secret") { _ = $0.greet(into: &$3) } == "set login 0 0 12\r\ncarts secret\r\n")
+        #expect(write(.memcached) { _ = $0.greet(into: &$3) } == "")
     }
 
     @Test func `http`() {

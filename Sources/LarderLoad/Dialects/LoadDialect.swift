@@ -24,9 +24,9 @@ package struct Manner: Sendable {
     package var dialect: LoadDialect
     /// The value of HTTP's Host field.
     package var host: String
-    /// The API key (binary, http), or the password (resp).
+    /// The API key (binary, http), or the password (resp, memcached).
     package var credentials: [UInt8]?
-    /// The namespace that keys are in (binary, http).
+    /// The namespace that keys are in (binary, http); with credentials the user of memcached.
     package var namespace: String
     /// What stands before the key in an HTTP path; nil: `/kv/NAMESPACE/`.
     package var path: String?

@@ -83,11 +83,14 @@ package struct ReplyParser: Sendable {
         guard start < bytes.byteCount else { return nil }
         guard dialect == .memcached else { return try parse(bytes, at: start, to: .get) }
         guard let line = try Self.line(bytes, start) else { return nil }
-        guard bytes.slice(line).hasPrefix(Self.version.rawSpan) else { throw .foreign }
+        let text = bytes.slice(line)
+        if text.hasPrefix(Self.refused.rawSpan) { return Self.refusal(line, bytes) }
+        guard text.hasPrefix(Self.version.rawSpan) || text.equals("STORED") else { throw .foreign }
         return LoadReply(outcome: .done, content: line, end: line.end + 2)
     }
 
     private static let version = Array("VERSION ".utf8)
+    private static let refused = Array("CLIENT_ERROR ".utf8)
 
     // MARK: Binary
 

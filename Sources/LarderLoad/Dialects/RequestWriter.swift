@@ -39,6 +39,15 @@ package struct RequestWriter: ~Copyable {
             output.append(credentials.rawSpan)
             output.append("\r\n")
             return true
+        case .memcached where !credentials.isEmpty:
+            output.append("set login 0 0 ")
+            output.append(decimal: UInt64(namespace.utf8.count + 1 + credentials.count))
+            output.append("\r\n")
+            output.append(utf8: namespace)
+            output.append(" ")
+            output.append(credentials.rawSpan)
+            output.append("\r\n")
+            return true
         case .resp, .memcached, .http: return false
         }
     }
