@@ -144,6 +144,14 @@ package struct ByteBuffer: ~Copyable {
         end &+= count
     }
 
+    /// Appends the first `count` bytes of `word`, the lowest first; at most eight.
+    @inlinable package mutating func append(word: UInt64, count: Int) {
+        precondition(count >= 0 && count <= 8, "a word has eight bytes")
+        reserve(8)
+        unsafe base!.storeBytes(of: word.littleEndian, toByteOffset: end, as: UInt64.self)
+        end &+= count
+    }
+
     /// Replaces the bytes at `position`, all of which have been appended already.
     @inlinable package mutating func overwrite<Value: FixedWidthInteger & BitwiseCopyable>(
         at position: Int, littleEndian value: Value

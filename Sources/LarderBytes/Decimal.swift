@@ -51,6 +51,24 @@ extension ByteBuffer {
     }
 
     @inlinable package mutating func append(decimal value: UInt64) {
+        if value < 100_000_000 { return appendShort(decimal: value) }
+        appendLong(decimal: value)
+    }
+
+    /// Up to eight digits, made from the last: each moves those behind it up by a byte.
+    @usableFromInline mutating func appendShort(decimal value: UInt64) {
+        var word = value % 10 | 0x30
+        var rest = value / 10
+        var count = 1
+        while rest > 0 {
+            word = word << 8 | rest % 10 | 0x30
+            rest /= 10
+            count &+= 1
+        }
+        append(word: word, count: count)
+    }
+
+    @usableFromInline mutating func appendLong(decimal value: UInt64) {
         unsafe append(minimum: 20) { free in
             var digits = 1
             var rest = value

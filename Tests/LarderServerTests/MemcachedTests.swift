@@ -200,6 +200,12 @@ import Testing
         let refusal = "SERVER_ERROR The server is still loading its data. Try again shortly; /readyz tells how far it is.\r\n"
         #expect(client.send("get a b c\r\nset a 0 0 1\r\nx\r\nset a 0 0 1 noreply\r\nx\r\nmg a v\r\nversion\r\n").text
             == refusal + refusal + refusal + "VERSION 1.6.0-larder\r\n")
+        let locked = Rig(Self.locked())
+        locked.server.phase = .loading
+        let early = Client(locked)
+        #expect(early.send("set x 0 0 19\r\ndefault open sesame\r\n").text == refusal)
+        locked.server.phase = .ready
+        #expect(early.send("set x 0 0 19\r\ndefault open sesame\r\n").text == "STORED\r\n")
     }
 
     // MARK: Refused data

@@ -34,9 +34,12 @@ struct MemcachedDecoding: Equatable {
         func text(_ range: ByteRange) -> String { String(utf8: input.span(range)) }
         var words = [command.operation == .memcached ? "\(command.memcachedWord)" : "\(command.operation)"]
         if !command.key.isEmpty { words.append(text(command.key)) }
-        if !command.value.isEmpty { words.append("'\(text(command.value))'") }
-        if command.clientFlags != 0 { words.append("flags=\(command.clientFlags)") }
-        if command.lifetime != .unlimited { words.append("\(command.lifetime)") }
+        // Means nothing to a get, which leaves there what was there.
+        if command.operation != .get {
+            if !command.value.isEmpty { words.append("'\(text(command.value))'") }
+            if command.clientFlags != 0 { words.append("flags=\(command.clientFlags)") }
+            if command.lifetime != .unlimited { words.append("\(command.lifetime)") }
+        }
         if command.condition != .none { words.append("\(command.condition)") }
         let flags = command.memcachedFlags
         for (flag, name) in [(MemcachedFlags.quiet, "quiet"), (.withVersion, "version"), (.more, "more"), (.later, "later")]
@@ -90,7 +93,7 @@ struct MemcachedDecoding: Equatable {
         ("mg k\r\nmg k v t  q\r\n", ["metaGet k []", "metaGet k [v t  q]"]),
         ("ms k 2\r\nhi\r\nms k 2 T60 F5 MR C7\r\nhi\r\n",
             ["metaSet k 'hi' []", "metaSet k 'hi' flags=5 milliseconds(60000) version(7) [T60 F5 MR C7]"]),
-        ("ms k 2 MX\r\nhi\r\nmn\r\n", ["invalid mode for M token", "metaNoOp"]),
+        ("ms k 2 MX\r\nhi\r\nmn\r\n", ["invalid mode for ms M token", "metaNoOp"]),
         ("ms k 101 MX\r\n\(String(repeating: "x", count: 101))\r\nmn\r\n", ["object too large for cache", "metaNoOp"]),
         ("mg aSBr b\r\n", ["metaGet i k [b]"]),
         ("mg k v v\r\nmg k w\r\nmg k 1\r\nmg k h\r\n", ["duplicate flag", "invalid flag", "invalid flag", "the flags h, l and E are not supported"]),

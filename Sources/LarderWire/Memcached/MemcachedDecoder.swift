@@ -58,9 +58,10 @@ package struct MemcachedDecoder: Sendable {
     package mutating func decode(
         _ input: inout ByteBuffer, at position: inout Int, into command: inout Command
     ) -> DecodeStep {
+        requestBytesExpected = 0
         if !pass(input.bytes, &position) { return .needMore }
         let step = decodeRequest(input.bytes, &position, &command)
-        if case .memcached = command.operation, step == .command { Self.decodeKey(of: &command, in: &input) }
+        if case .memcached = command.operation, case .command = step { Self.decodeKey(of: &command, in: &input) }
         return step
     }
 
@@ -75,12 +76,13 @@ package struct MemcachedDecoder: Sendable {
     /// - Returns: nil when nothing has arrived, or it has its reply.
     package func begun(_ input: borrowing ByteBuffer) -> Command? { input.isEmpty || isWithinRequest ? nil : Command() }
 
+    @inline(__always)
     private mutating func decodeRequest(_ bytes: RawSpan, _ position: inout Int, _ command: inout Command) -> DecodeStep {
         if let retrieval { return decodeKey(of: retrieval, bytes, from: position, &position, &command) }
         if bytes.byteCount &- position >= 8 {
             switch bytes.littleEndian(at: position, as: UInt32.self) {
             case Self.get: return decodeGet(bytes, &position, &command)
-            case Self.set: return decodeStorage(.set, bytes, from: position &+ 3, &position, &command)
+            case Self.set: return decodeSet(bytes, &position, &command)
             default: break
             }
         }
@@ -91,6 +93,7 @@ package struct MemcachedDecoder: Sendable {
     private static let get: UInt32 = 0x2074_6567
     private static let set: UInt32 = 0x2074_6573
 
+    @inline(never)
     private mutating func decodeOther(_ bytes: RawSpan, _ position: inout Int, _ command: inout Command) -> DecodeStep {
         let limit = bytes.byteCount
         let start = MemcachedText.skipSpaces(bytes, from: position, limit: limit)
@@ -117,7 +120,13 @@ package struct MemcachedDecoder: Sendable {
         guard end > start, let lineEnd = MemcachedText.lineEnd(bytes, at: end) else {
             return decodeKey(of: Retrieval(word: .get, flags: []), bytes, from: position &+ 3, &position, &command)
         }
-        Self.begin(.get, .get, &command)
+        // No more than a get has; what else another command has left means nothing to it.
+        command.operation = .get
+        command.word = MemcachedWord.get.rawValue
+        command.flags = 0
+        command.namespace = .connection
+        command.condition = .none
+        command.failure = nil
         command.key = ByteRange(start: start, count: end &- start)
         position = lineEnd
         return .command
@@ -194,8 +203,29 @@ package struct MemcachedDecoder: Sendable {
         var end: Int
     }
 
-    /// `set key flags exptime bytes [noreply]`, the data, and a line end; and the same for its likes.
+    /// `set key flags exptime bytes`, the data, and a line end, all of it there and with nothing unusual.
     @inline(__always)
+    private mutating func decodeSet(_ bytes: RawSpan, _ position: inout Int, _ command: inout Command) -> DecodeStep {
+        let start = position &+ 4
+        var cursor = MemcachedText.wordEnd(bytes, from: start, limit: bytes.byteCount)
+        let key = ByteRange(start: start, count: cursor &- start)
+        guard key.count > 0, let flags = MemcachedText.commonNumber(bytes, at: &cursor),
+            let seconds = MemcachedText.commonNumber(bytes, at: &cursor),
+            let byteCount = MemcachedText.commonNumber(bytes, at: &cursor), cursor &+ byteCount &+ 4 <= bytes.byteCount,
+            bytes.littleEndian(at: cursor, as: UInt16.self) == Self.dataEnd,
+            bytes.littleEndian(at: cursor &+ 2 &+ byteCount, as: UInt16.self) == Self.dataEnd, byteCount <= valueBytesMax, !needsLogin
+        else { return decodeStorage(.set, bytes, from: position &+ 3, &position, &command) }
+        Self.begin(.put, .set, &command)
+        command.key = key
+        command.value = ByteRange(start: cursor &+ 2, count: byteCount)
+        command.clientFlags = UInt32(truncatingIfNeeded: flags)
+        if seconds != 0 { command.lifetime = MemcachedText.lifetime(seconds: Int64(seconds)) }
+        position = cursor &+ byteCount &+ 4
+        return .command
+    }
+
+    /// `set key flags exptime bytes [noreply]`, the data, and a line end; and the same for its likes.
+    @inline(never)
     private mutating func decodeStorage(
         _ word: MemcachedWord, _ bytes: RawSpan, from start: Int, _ position: inout Int, _ command: inout Command
     ) -> DecodeStep {
@@ -219,7 +249,6 @@ package struct MemcachedDecoder: Sendable {
         command.clientFlags = line.clientFlags
         command.lifetime = MemcachedText.lifetime(seconds: line.seconds)
         position = dataEnd &+ 2
-        if word == .set, !needsLogin { return .command }
         qualify(word, line.version, &command)
         return .command
     }
@@ -228,7 +257,6 @@ package struct MemcachedDecoder: Sendable {
     private static let dataEnd: UInt16 = 0x0A0D
 
     /// What tells the likes of `set` from it.
-    @inline(never)
     private func qualify(_ word: MemcachedWord, _ version: UInt64, _ command: inout Command) {
         switch word {
         case .add: command.condition = .absent
@@ -243,7 +271,6 @@ package struct MemcachedDecoder: Sendable {
     }
 
     /// - Returns: nil when the line is not complete, or not as it should be.
-    @inline(__always)
     private static func storageLine(_ word: MemcachedWord, _ bytes: RawSpan, from start: Int) -> StorageLine? {
         let limit = bytes.byteCount
         let keyStart = MemcachedText.skipSpaces(bytes, from: start, limit: limit)
@@ -265,8 +292,7 @@ package struct MemcachedDecoder: Sendable {
         return storageEnd(line, bytes, cursor)
     }
 
-    /// The next word as a number without a sign; one that is as the protocol says.
-    @inline(__always)
+    /// The next word as a number without a sign.
     private static func number(_ bytes: RawSpan, _ cursor: inout Int) -> Int64? {
         let start = MemcachedText.skipSpaces(bytes, from: cursor, limit: bytes.byteCount)
         guard start > cursor else { return nil }
@@ -275,7 +301,6 @@ package struct MemcachedDecoder: Sendable {
     }
 
     /// The same for a number that may have a minus sign.
-    @inline(__always)
     private static func signedNumber(_ bytes: RawSpan, _ cursor: inout Int) -> Int64? {
         let start = MemcachedText.skipSpaces(bytes, from: cursor, limit: bytes.byteCount)
         guard start > cursor, start < bytes.byteCount else { return nil }
@@ -285,7 +310,6 @@ package struct MemcachedDecoder: Sendable {
         return isNegative ? -magnitude : magnitude
     }
 
-    @inline(never)
     private static func storageVersion(_ bytes: RawSpan, _ cursor: inout Int) -> UInt64? {
         let start = MemcachedText.skipSpaces(bytes, from: cursor, limit: bytes.byteCount)
         guard start > cursor else { return nil }
@@ -294,7 +318,6 @@ package struct MemcachedDecoder: Sendable {
     }
 
     /// Spaces and `noreply` before the end of a line.
-    @inline(never)
     private static func storageEnd(_ line: StorageLine, _ bytes: RawSpan, _ position: Int) -> StorageLine? {
         let limit = bytes.byteCount
         let start = MemcachedText.skipSpaces(bytes, from: position, limit: limit)
@@ -311,7 +334,6 @@ package struct MemcachedDecoder: Sendable {
     }
 
     /// A line that is not complete, or not as it should be. Where it still tells how much data follows, that is thrown away.
-    @inline(never)
     private mutating func refuseStorage(
         _ word: MemcachedWord, _ bytes: RawSpan, from start: Int, _ position: inout Int, _ command: inout Command
     ) -> DecodeStep {

@@ -4,11 +4,11 @@ import LarderBytes
 
 /// What became of a meta command.
 package enum MetaCode: Sendable {
-    case done, stored, notStored, exists, notFound, miss
+    case done, notStored, exists, notFound, miss
 
     var letters: StaticString {
         switch self {
-        case .done, .stored: "HD"
+        case .done: "HD"
         case .notStored: "NS"
         case .exists: "EX"
         case .notFound: "NF"
@@ -77,7 +77,7 @@ extension MemcachedReply {
         _ code: MetaCode, _ told: MetaEntry?, key: RawSpan, line: RawSpan, to command: borrowing Command,
         into output: inout ByteBuffer
     ) {
-        if command.meta.flags.contains(.quiet), isExpected(code, command.memcachedWord) { return }
+        if command.meta.flags.contains(.quiet), isExpected(code) { return }
         output.append(code.letters)
         appendAnswers(
             told ?? MetaEntry(), told == nil ? [] : [.tellVersion, .tellLifetime, .tellSize], key, line, to: command, into: &output)
@@ -101,11 +101,10 @@ extension MemcachedReply {
     /// `mn`.
     package static func metaNoOp(into output: inout ByteBuffer) { output.append("MN\r\n") }
 
-    private static func isExpected(_ code: MetaCode, _ word: MemcachedWord) -> Bool {
+    private static func isExpected(_ code: MetaCode) -> Bool {
         switch code {
-        case .done, .stored, .miss: true
-        case .notFound: word == .metaDelete || word == .metaArithmetic
-        case .notStored, .exists: false
+        case .done, .miss: true
+        case .notFound, .notStored, .exists: false
         }
     }
 
@@ -153,8 +152,8 @@ extension MemcachedReply {
 
     private static func appendMarks(_ marks: MetaMarks, into output: inout ByteBuffer) {
         if marks.isEmpty { return }
-        if marks.contains(.won) { output.append(" W") }
-        if marks.contains(.stale) { output.append(" X") }
         if marks.contains(.taken), !marks.contains(.won) { output.append(" Z") }
+        if marks.contains(.stale) { output.append(" X") }
+        if marks.contains(.won) { output.append(" W") }
     }
 }

@@ -10,13 +10,12 @@ package enum MemcachedReply {
     package static func entry(_ entry: borrowing EntryReply, to command: borrowing Command, into output: inout ByteBuffer) {
         if case .memcached = command.operation { return metaEntry(entry, to: command, into: &output) }
         output.reserve(entry.key.byteCount &+ entry.value.byteCount &+ headBytesMax)
-        // "VALUE ", as it lies.
-        output.append(littleEndian: 0x554C_4156 as UInt32)
-        output.append(littleEndian: 0x2045 as UInt16)
+        // "VALUE "
+        output.append(word: 0x2045_554C_4156, count: 6)
         output.append(entry.key)
         if entry.clientFlags == 0 {
-            output.append(littleEndian: 0x3020 as UInt16)
-            output.append(byte: MemcachedText.space)
+            // " 0 "
+            output.append(word: 0x20_3020, count: 3)
         } else {
             output.append(byte: MemcachedText.space)
             output.append(decimal: UInt64(entry.clientFlags))
@@ -30,14 +29,19 @@ package enum MemcachedReply {
         output.append(littleEndian: lineEnd)
         if entry.omitsValue { return }
         output.append(entry.value)
-        entryEnd(to: command, into: &output)
+        if command.memcachedFlags.contains(.more) { return output.append(littleEndian: lineEnd) }
+        endBehindValue(into: &output)
     }
+
+    /// A line end, "END" and a line end.
+    @inline(__always)
+    private static func endBehindValue(into output: inout ByteBuffer) { output.append(word: 0x0A_0D44_4E45_0A0D, count: 7) }
 
     /// What comes behind a value.
     package static func entryEnd(to command: borrowing Command, into output: inout ByteBuffer) {
-        output.append(littleEndian: lineEnd)
-        guard command.operation != .memcached, !command.memcachedFlags.contains(.more) else { return }
-        end(into: &output)
+        if case .memcached = command.operation { return output.append(littleEndian: lineEnd) }
+        if command.memcachedFlags.contains(.more) { return output.append(littleEndian: lineEnd) }
+        endBehindValue(into: &output)
     }
 
     /// More than any head of a reply has beside its key.
@@ -47,8 +51,7 @@ package enum MemcachedReply {
 
     /// "END" and a line end.
     private static func end(into output: inout ByteBuffer) {
-        output.append(littleEndian: 0x0D44_4E45 as UInt32)
-        output.append(byte: MemcachedText.lineFeed)
+        output.append(word: 0x0A_0D44_4E45, count: 5)
     }
 
     /// A write or its refusal by a condition, a miss, a flush.
@@ -60,14 +63,16 @@ package enum MemcachedReply {
         case .get, .getAndTouch:
             if !flags.contains(.more) { end(into: &output) }
         case .put:
-            if !flags.contains(.quiet) { output.append(stored(status, version, command.condition)) }
+            if flags.contains(.quiet) { return }
+            if case .conditionFailed = status { return output.append(notStored(version, command.condition)) }
+            // "STORED" and a line end.
+            output.append(littleEndian: 0x0A0D_4445_524F_5453 as UInt64)
         default:
             if !flags.contains(.quiet) { output.append(word(status, command.memcachedWord)) }
         }
     }
 
-    private static func stored(_ status: Status, _ version: UInt64, _ condition: Condition) -> StaticString {
-        guard status == .conditionFailed else { return "STORED\r\n" }
+    private static func notStored(_ version: UInt64, _ condition: Condition) -> StaticString {
         guard case .version = condition else { return "NOT_STORED\r\n" }
         return version == 0 ? "NOT_FOUND\r\n" : "EXISTS\r\n"
     }

@@ -59,6 +59,28 @@ enum MemcachedText {
         return position > start && position &- start <= 18 ? value : nil
     }
 
+    /// The number of up to six digits that stands at `cursor` behind one space; `cursor` is left behind it. nil for whatever is not
+    /// most common.
+    @inline(__always)
+    static func commonNumber(_ bytes: RawSpan, at cursor: inout Int) -> Int? {
+        guard cursor &+ 8 <= bytes.byteCount else { return nil }
+        var word = bytes.littleEndian(at: cursor, as: UInt64.self)
+        guard UInt8(truncatingIfNeeded: word) == space else { return nil }
+        var value = 0
+        var count = 0
+        while true {
+            word &>>= 8
+            // What is moved in from above is no digit, and so ends the seventh.
+            let digit = UInt8(truncatingIfNeeded: word) &- UInt8(ascii: "0")
+            if digit > 9 { break }
+            value = value &* 10 &+ Int(digit)
+            count &+= 1
+        }
+        guard count > 0, count < 7 else { return nil }
+        cursor &+= 1 &+ count
+        return value
+    }
+
     /// What a client means by an expiry time in seconds: 0 is never, what is not more than thirty days counts from now, more is
     /// Unix time, and less than nothing has passed.
     static func lifetime(seconds: Int64) -> Lifetime {

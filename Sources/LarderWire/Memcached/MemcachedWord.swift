@@ -112,7 +112,8 @@ package enum MemcachedWord: UInt8, Sendable, CaseIterable {
     }
 
     package var needsNamespace: Bool { needsKey }
-    package var worksWhileLoading: Bool { !needsKey }
+    /// Namespaces are not known before all is loaded, so nobody can log in to one.
+    package var worksWhileLoading: Bool { !needsKey && self != .authenticate }
     /// What follows a login is judged by it.
     package var isBarrier: Bool { self == .authenticate }
     package var mayPrecedeLogin: Bool { self == .authenticate || self == .quit }

@@ -160,7 +160,7 @@ extension Command {
             switch letter {
             case UInt8(ascii: "I"), UInt8(ascii: "+"): break
             case UInt8(ascii: "D"), UInt8(ascii: "-"): meta.mode = .decrement
-            default: return .unknownMode
+            default: return .unknownCountingMode
             }
             return nil
         }
@@ -170,7 +170,7 @@ extension Command {
         case UInt8(ascii: "R"): condition = .present
         case UInt8(ascii: "A"): meta.mode = .append
         case UInt8(ascii: "P"): meta.mode = .prepend
-        default: return .unknownMode
+        default: return .unknownStorageMode
         }
         return nil
     }
@@ -183,6 +183,7 @@ extension Failure {
     static let opaqueTooLong = Failure(.malformed, "opaque token too long")
     static let badToken = Failure(.malformed, "bad token in command line format")
     static let badModeToken = Failure(.malformed, "incorrect length for M token")
-    static let unknownMode = Failure(.malformed, "invalid mode for M token")
+    static let unknownStorageMode = Failure(.malformed, "invalid mode for ms M token")
+    static let unknownCountingMode = Failure(.malformed, "invalid mode for ma M token")
     static let badBase64 = Failure(.malformed, "error decoding key")
 }
