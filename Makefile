@@ -5,6 +5,7 @@
 #              ARGUMENTS="--only get,set" measures some and writes nothing
 # make bench-eviction   compare misses with libCacheSim's S3-FIFO, which comes from PyPI; some 15 minutes
 # make bench-micro    table, slab, wheel, log, codecs, listing by themselves
+# make compatibility  run the tests of client libraries that others wrote; they come from PyPI
 # make figures        run the suites of reliability, and write what they counted into docs/reliability.md; some 5 minutes
 # make torture        the same with more of everything, in hours; see scripts/figures
 #
@@ -15,7 +16,7 @@ RELEASE := -c release
 # Tests run the optimised code: a million keys take minutes without.
 TESTING := $(RELEASE) -Xswiftc -enable-testing --scratch-path .build-test
 
-.PHONY: run build test figures torture bench-engine bench-eviction bench-micro setup clean
+.PHONY: run build test compatibility figures torture bench-engine bench-eviction bench-micro setup clean
 
 run: build
 	exec .build/release/larder serve $(ARGUMENTS)
@@ -26,6 +27,9 @@ build: setup
 test:
 	@./scripts/setup tests
 	$(SWIFT) test $(TESTING) --disable-xctest $(if $(FILTER),--filter $(FILTER))
+
+compatibility: build
+	./scripts/compatibility pymemcache
 
 figures:
 	./scripts/figures every-run
