@@ -1,5 +1,7 @@
 import CTestProbe
 import Foundation
+import LarderBytes
+import LarderPlatform
 import LarderWire
 import Testing
 
@@ -9,7 +11,7 @@ import Testing
     /// One to learn of it, one to receive, one to send.
     @Test(arguments: [false, true]) func `a batch of requests takes three system calls`(_ isWriting: Bool) throws {
         let batches = 200
-        let count = try Self.count(batches, isWriting: isWriting, probe_system_calls)
+        let count = try Self.count(batches, { try Self.binary($0, isWriting: isWriting) }, probe_system_calls)
         // It also wakes up once a second for nothing.
         #expect(count <= batches * 3 + 20, "\(count) system calls for \(batches) batches")
         #expect(count >= batches * 3 - 3, "\(count) system calls for \(batches) batches")
@@ -19,24 +21,50 @@ import Testing
     /// From the reading of the socket to the reply: the worker's own instructions, not the kernel's.
     @Test(arguments: [(false, 1_350), (true, 2_400)]) func `a request takes so many instructions`(_ isWriting: Bool, most: Int) throws {
         let batches = 2
-        let count = try Self.count(batches, isWriting: isWriting, probe_instructions)
+        let count = try Self.count(batches, { try Self.binary($0, isWriting: isWriting) }, probe_instructions)
         let each = count / (batches * 32)
         #expect(each <= most && each > 200, "\(each) instructions a request")
         if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" { print("\(isWriting ? "put" : "get"): \(each) instructions") }
+    }
+
+    /// The same for memcached's dialect, whose gets find their keys.
+    @Test(arguments: [(false, 1_750), (true, 2_800)])
+    func `a request of memcached takes so many instructions`(_ isWriting: Bool, most: Int) throws {
+        let batches = 2
+        let count = try Self.count(batches, { try Self.memcached($0, isWriting: isWriting) }, probe_instructions)
+        let each = count / (batches * 32)
+        #expect(each <= most && each > 200, "\(each) instructions a request")
+        if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" { print("memcached \(isWriting ? "set" : "get"): \(each) instructions") }
     }
     #endif
 
     private typealias Probe = @convention(c) (pid_t, UnsafePointer<Int32>?, UnsafeMutablePointer<Int32>?) -> Int
 
-    /// What `probe` counts in the worker of a server while it answers so many batches of 32 requests.
-    private static func count(_ batches: Int, isWriting: Bool, _ probe: @escaping Probe) throws -> Int {
-        let server = ServerProcess(arguments: ["--workers", "1", "--durability", "off"])
-        defer { server.removeDirectory() }
-        try server.start()
-        defer { server.stop() }
-        let client = try BinaryClient(port: server.port)
+    /// A client of memcached's dialect; a call sends a batch of 32 requests and receives the replies.
+    private static func memcached(_ port: UInt16, isWriting: Bool) throws -> () throws -> Void {
+        var connection = try BlockingConnection(host: "127.0.0.1", port: port, timeoutMilliseconds: 60_000)
+        let keys = (0..<32).map { "key/of/so/long/\($0 % 10)" }
+        let value = String(repeating: "v", count: 100)
+        let sets = Array(keys.map { "set \($0) 0 0 100\r\n\(value)\r\n" }.joined().utf8)
+        let gets = Array(keys.map { "get \($0)\r\n" }.joined().utf8)
+        func exchange(_ requests: [UInt8], _ replies: String) throws {
+            var input = ByteBuffer()
+            try connection.send(requests.span.bytes)
+            while input.count < replies.utf8.count { try connection.receive(into: &input) }
+            let received = String(utf8: input.bytes)
+            #expect(received == replies)
+        }
+        let stored = String(repeating: "STORED\r\n", count: 32)
+        let found = keys.map { "VALUE \($0) 0 100\r\n\(value)\r\nEND\r\n" }.joined()
+        try exchange(sets, stored)
+        return { try isWriting ? exchange(sets, stored) : exchange(gets, found) }
+    }
+
+    /// The same for the binary protocol.
+    private static func binary(_ port: UInt16, isWriting: Bool) throws -> () throws -> Void {
+        let client = try BinaryClient(port: port)
         let value = [UInt8](repeating: 7, count: 100)
-        func batch() throws {
+        return {
             for index in 0..<32 {
                 let key = Array("key/of/so/long/\(index % 10)".utf8)
                 client.queue {
@@ -50,6 +78,17 @@ import Testing
             try client.flush()
             for _ in 0..<32 { _ = try client.receive() }
         }
+    }
+
+    /// What `probe` counts in the worker of a server while it answers so many batches.
+    private static func count(
+        _ batches: Int, _ connect: (UInt16) throws -> () throws -> Void, _ probe: @escaping Probe
+    ) throws -> Int {
+        let server = ServerProcess(arguments: ["--workers", "1", "--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        defer { server.stop() }
+        let batch = try connect(server.port)
         for _ in 0..<10 { try batch() }
 
         let thread = try #require(Self.worker(of: server.processID), "no thread is called larder-work-0")
