@@ -294,7 +294,7 @@ import LarderPlatform
     private func firstEntry(_ index: Int) -> Entry { entry(leaf(index).reference(0)) }
 
     private func newLeaf(_ slab: inout Slab) -> Reference? {
-        guard let reference = slab.allocate(Self.leafBytes) else { return nil }
+        guard let reference = slab.allocate(Self.leafBytes, sharing: false) else { return nil }
         unsafe Leaf(arena.address(reference)).initialize()
         return reference
     }

@@ -14,6 +14,8 @@ import CLarderIntrinsics
     private let classes = SlabClasses.shared
     /// For each class a page with a free slot, or 0.
     private let partial: UnsafeMutablePointer<Reference>
+    /// For each class the units of its pages.
+    private let held: UnsafeMutablePointer<UInt32>
     private let base: UnsafeMutableRawPointer
     /// What this shard writes into the arena's owner words, above the low 16 bits.
     private let label: UInt32
@@ -36,24 +38,44 @@ import CLarderIntrinsics
         unsafe base = arena.base
         unsafe partial = .allocate(capacity: classes.count)
         unsafe partial.initialize(repeating: 0, count: classes.count)
+        unsafe held = .allocate(capacity: classes.count)
+        unsafe held.initialize(repeating: 0, count: classes.count)
     }
 
     deinit {
         // Pages stay with the arena, which outlives every slab and goes with them.
         unsafe partial.deallocate()
+        unsafe held.deallocate()
     }
 
     // MARK: Entries
 
     /// Memory for `bytes`, or nil when there is none. Its first word is zero; the rest is whatever it was.
-    mutating func allocate(_ bytes: Int) -> Reference? {
-        bytes <= SlabClasses.slotBytesMax ? allocateSlot(classes.index(bytes)) : allocateRun(bytes)
+    ///
+    /// - Parameter sharing: Where there is no page of its size, it may lie among what is a little larger. Not for what cannot be
+    ///   moved: a page with such in it cannot be drained.
+    mutating func allocate(_ bytes: Int, sharing: Bool = true) -> Reference? {
+        guard bytes <= SlabClasses.slotBytesMax else { return allocateRun(bytes) }
+        let index = classes.index(bytes)
+        return allocateSlot(unsafe held[index] > 0 || !sharing ? index : classToShare(index))
+    }
+
+    /// A class with a free slot that is not much larger than those of a class without a page; or that class itself.
+    @inline(never)
+    private func classToShare(_ index: SlabClasses.Index) -> SlabClasses.Index {
+        let bytesMax = classes[index].bytes + classes[index].bytes / 4
+        var other = index
+        while other < classes.chunkClass, classes[other].bytes <= bytesMax {
+            if unsafe partial[other] != 0 { return other }
+            other += 1
+        }
+        return index
     }
 
     /// Takes back what `allocate(bytes)` gave.
     mutating func free(_ reference: Reference, _ bytes: Int) {
         if bytes <= SlabClasses.slotBytesMax {
-            freeSlot(reference, classes.index(bytes))
+            freeSlot(reference)
         } else {
             freeRun(reference, bytes)
         }
@@ -66,7 +88,7 @@ import CLarderIntrinsics
         return bytes > limit && other > limit && Self.units(bytes) == Self.units(other)
     }
 
-    /// What `allocate(bytes)` takes.
+    /// What `allocate(bytes)` takes, or a quarter less where a shard has few of that size.
     @inline(__always) func slotBytes(_ bytes: Int) -> Int {
         bytes <= SlabClasses.slotBytesMax
             ? classes[classes.index(bytes)].bytes : Self.units(bytes) &* PageArena.unitBytes
@@ -83,11 +105,11 @@ import CLarderIntrinsics
         let unit = arena.unit(of: reference)
         let owner = arena.owner(ofUnit: unit)
         guard owner & 0xFFFF_0000 == label else { return false }
-        let index = Int(owner & 0xFF)
         if owner & Owner.run != 0 {
             guard owner & Owner.runStart != 0, arena.reference(ofUnit: unit) == reference else { return false }
         } else {
-            guard index != classes.chunkClass, isSlot(reference, index) else { return false }
+            let index = Int(owner & Owner.classMask)
+            guard index != classes.chunkClass, isSlot(reference, index, owner) else { return false }
         }
         return unsafe address(reference).load(as: UInt64.self) != 0
     }
@@ -96,7 +118,7 @@ import CLarderIntrinsics
 
     mutating func allocateChunk() -> Reference? { allocateSlot(classes.chunkClass) }
 
-    mutating func freeChunk(_ reference: Reference) { freeSlot(reference, classes.chunkClass) }
+    mutating func freeChunk(_ reference: Reference) { freeSlot(reference) }
 
     /// The address that `reference` stands for.
     @inline(__always) func address(_ reference: Reference) -> UnsafeMutableRawPointer {
@@ -107,6 +129,7 @@ import CLarderIntrinsics
 
     /// A page begins with this. Free slots hold zero in their first word and the next free slot in the following.
     private struct PageHeader {
+        let slots: UInt32
         /// Slots in use.
         var used: UInt32
         /// Slots from here on were never handed out.
@@ -116,10 +139,18 @@ import CLarderIntrinsics
         var next: Reference
     }
 
-    /// Below the shard's label: the class of a page, or one of these.
+    /// Below the shard's label: the class of a page and, as a power of two, its units; or what kind of run it is.
     private enum Owner {
         static let run: UInt32 = 0x8000
         static let runStart: UInt32 = 0x4000
+        static let classMask: UInt32 = 0xFF
+        static let unitsShift: UInt32 = 8
+
+        static func page(_ index: SlabClasses.Index, units: Int) -> UInt32 {
+            UInt32(index) | UInt32(units.trailingZeroBitCount) << unitsShift
+        }
+
+        @inline(__always) static func units(_ owner: UInt32) -> Int { 1 &<< Int(owner >> unitsShift & 7) }
     }
 
     private static func label(shard: Int) -> UInt32 { UInt32(shard + 1) << 16 }
@@ -134,12 +165,14 @@ import CLarderIntrinsics
         unsafe address(page).assumingMemoryBound(to: PageHeader.self)
     }
 
-    /// Pages are aligned to their size.
+    /// The page of a slot. Pages are aligned to their size.
     @inline(__always)
-    private func page(_ reference: Reference, _ index: SlabClasses.Index) -> Reference {
-        let granules = classes[index].units &* PageArena.unitBytes / PageArena.granuleBytes
+    private func page(_ reference: Reference, _ owner: UInt32) -> Reference {
+        let granules = Owner.units(owner) &* PageArena.unitBytes / PageArena.granuleBytes
         return reference & ~Reference(truncatingIfNeeded: granules &- 1)
     }
+
+    @inline(__always) private func owner(_ reference: Reference) -> UInt32 { arena.owner(ofUnit: arena.unit(of: reference)) }
 
     private mutating func allocateSlot(_ index: SlabClasses.Index) -> Reference? {
         var page = unsafe partial[index]
@@ -159,37 +192,41 @@ import CLarderIntrinsics
             unsafe address(slot).storeBytes(of: 0, as: UInt64.self)
         }
         unsafe header.pointee.used &+= 1
-        if unsafe Int(header.pointee.used) == classes[index].slots { unlink(page, index) }
+        if unsafe header.pointee.used == header.pointee.slots { unlink(page, index) }
         bytesInUse &+= classes[index].bytes
         return slot
     }
 
-    private mutating func freeSlot(_ slot: Reference, _ index: SlabClasses.Index) {
-        let page = page(slot, index)
+    private mutating func freeSlot(_ slot: Reference) {
+        let owner = owner(slot)
+        let (page, index) = (page(slot, owner), Int(owner & Owner.classMask))
         let header = unsafe header(page)
         precondition(unsafe header.pointee.used > 0, "frees into an empty page")
         unsafe address(slot).storeBytes(of: 0, as: UInt64.self)
         unsafe address(slot).storeBytes(of: header.pointee.free, toByteOffset: Self.nextFreeOffset, as: Reference.self)
         unsafe header.pointee.free = slot
-        if unsafe Int(header.pointee.used) == classes[index].slots { link(page, index) }
+        if unsafe header.pointee.used == header.pointee.slots { link(page, index) }
         unsafe header.pointee.used &-= 1
         bytesInUse &-= classes[index].bytes
         if unsafe header.pointee.used == 0 { removePage(page, index) }
     }
 
     private mutating func addPage(_ index: SlabClasses.Index) -> Reference? {
-        let units = classes[index].units
-        guard let page = arena.allocate(units, aligned: true, owner: label | UInt32(index)) else { return nil }
-        unsafe header(page).initialize(to: PageHeader(used: 0, fresh: 0, free: 0, previous: 0, next: 0))
+        let units = unsafe classes[index].unitsOfNextPage(held: Int(held[index]))
+        guard let page = arena.allocate(units, aligned: true, owner: label | Owner.page(index, units: units)) else { return nil }
+        let slots = UInt32(classes[index].slots(units: units))
+        unsafe header(page).initialize(to: PageHeader(slots: slots, used: 0, fresh: 0, free: 0, previous: 0, next: 0))
         bytesHeld &+= units &* PageArena.unitBytes
+        unsafe held[index] &+= UInt32(units)
         link(page, index)
         return page
     }
 
     private mutating func removePage(_ page: Reference, _ index: SlabClasses.Index) {
         if page == drained { drained = 0 } else { unlink(page, index) }
-        let units = classes[index].units
+        let units = Owner.units(owner(page))
         bytesHeld &-= units &* PageArena.unitBytes
+        unsafe held[index] &-= UInt32(units)
         arena.free(page, units: units)
     }
 
@@ -207,8 +244,8 @@ import CLarderIntrinsics
         if next != 0 { unsafe header(next).pointee.previous = previous }
     }
 
-    private func isSlot(_ reference: Reference, _ index: SlabClasses.Index) -> Bool {
-        let page = page(reference, index)
+    private func isSlot(_ reference: Reference, _ index: SlabClasses.Index, _ owner: UInt32) -> Bool {
+        let page = page(reference, owner)
         let offset = Int(reference &- page) &* PageArena.granuleBytes &- SlabClasses.pageHeaderBytes
         guard offset >= 0 else { return false }
         let (slot, rest) = offset.quotientAndRemainder(dividingBy: classes[index].bytes)
@@ -248,13 +285,13 @@ import CLarderIntrinsics
         var page = unsafe partial[index]
         var (least, leastUsed, free, looked) = (page, UInt32.max, 0, 0)
         while page != 0, looked < Self.pagesLookedAt {
-            let (used, next) = unsafe (header(page).pointee.used, header(page).pointee.next)
-            free &+= classes[index].slots &- Int(used)
-            if used < leastUsed { (least, leastUsed) = (page, used) }
-            page = next
+            let header = unsafe header(page).pointee
+            free &+= Int(header.slots &- header.used)
+            if header.used < leastUsed { (least, leastUsed) = (page, header.used) }
+            page = header.next
             looked &+= 1
         }
-        let slots = classes[index].slots
+        let slots = least == 0 ? 0 : unsafe Int(header(least).pointee.slots)
         guard looked > 1, free &- (slots &- Int(leastUsed)) >= Int(leastUsed) &+ slots / 4 else { return }
         unlink(least, index)
         (drained, drainedClass, drainedSlot) = (least, index, 0)
@@ -314,9 +351,10 @@ import CLarderIntrinsics
             while page != 0 {
                 let header = unsafe header(page).pointee
                 precondition(header.previous == previous, "the list of pages is torn")
-                precondition(Int(header.used) < classes[index].slots, "a full page is listed")
+                precondition(header.used < header.slots, "a full page is listed")
                 precondition(header.used > 0, "an empty page was kept")
-                precondition(arena.owner(ofUnit: arena.unit(of: page)) == label | UInt32(index), "a page of somebody else")
+                precondition(owner(page) & ~(7 << Owner.unitsShift) == label | UInt32(index), "a page of somebody else")
+                precondition(Int(header.slots) == classes[index].slots(units: Owner.units(owner(page))), "a page of another size")
                 checkFreeSlots(page, header, index)
                 previous = page
                 page = header.next
@@ -328,7 +366,8 @@ import CLarderIntrinsics
         var count: UInt32 = 0
         var slot = header.free
         while slot != 0 {
-            precondition(isSlot(slot, index) && self.page(slot, index) == page, "a free slot outside of its page")
+            precondition(
+                isSlot(slot, index, owner(slot)) && self.page(slot, owner(slot)) == page, "a free slot outside of its page")
             precondition(unsafe address(slot).load(as: UInt64.self) == 0, "a free slot that looks live")
             count += 1
             precondition(count <= header.fresh, "the list of free slots has a cycle")

@@ -1,8 +1,8 @@
 // Which sizes a slab hands out, and how large the pages are that it cuts them from.
 //
 // Steps of 8 bytes to 256, eight steps an octave to 2 KiB, then whole fractions of pages, so that no page ends in a remainder,
-// and of the smallest pages that have such a fraction: every shard has a page of every size it uses. Anything longer gets
-// units of its own.
+// and of the smallest pages that have such a fraction. A shard's first pages of a class are smaller, since it has one of every
+// size it uses and that is half empty. Anything longer gets units of its own.
 // Source: J. Bonwick, "The Slab Allocator", USENIX 1994, for slabs; the steps are measured (docs/architecture.md).
 
 /// The size classes of every slab: two tables in memory that is never given back, so that a copy counts nothing.
@@ -13,9 +13,20 @@
     struct Class {
         /// Bytes of a slot.
         let bytes: Int
-        /// Units of a page; a power of two.
-        let units: Int
-        let slots: Int
+        /// Units of the smallest page and of the largest; powers of two.
+        let unitsMin: Int
+        let unitsMax: Int
+
+        /// How many slots a page of so many units has.
+        func slots(units: Int) -> Int { (units * PageArena.unitBytes - SlabClasses.pageHeaderBytes) / bytes }
+
+        /// How many units the next page has, where pages of the class take `held`: an eighth of that or up to a quarter, so that what a
+        /// page has in vain stays a small part of all.
+        func unitsOfNextPage(held: Int) -> Int {
+            let wanted = held / 4
+            if wanted <= unitsMin { return unitsMin }
+            return min(unitsMax, 1 << (Int.bitWidth - 1 - wanted.leadingZeroBitCount))
+        }
     }
 
     /// At the start of every page; a cache line, so that slots of 64 bytes are lines.
@@ -60,15 +71,16 @@
         return unsafe UnsafePointer(memory)
     }
 
-    /// The smallest page that wastes at most a sixteenth, or the largest.
+    /// The largest page of a class is the smallest from 16 KiB on that wastes at most a sixteenth; the smallest one may waste a quarter.
     private static func layOut(_ bytes: Int) -> Class {
-        var best = Class(bytes: bytes, units: PageArena.alignedUnitsMax, slots: 0)
-        for units in [PageArena.alignedUnitsMax, 8, 4] {
-            let room = units * PageArena.unitBytes - pageHeaderBytes
-            let candidate = Class(bytes: bytes, units: units, slots: room / bytes)
-            if best.slots == 0 || room - candidate.slots * bytes <= room / 16 { best = candidate }
+        func smallest(_ sizes: [Int], wasting share: Int) -> Int {
+            sizes.first { units in
+                let room = units * PageArena.unitBytes - pageHeaderBytes
+                return room >= bytes && room % bytes <= room / share
+            } ?? PageArena.alignedUnitsMax
         }
-        return best
+        let largest = smallest([4, 8], wasting: 16)
+        return Class(bytes: bytes, unitsMin: min(smallest([1, 2, 4, 8], wasting: 4), largest), unitsMax: largest)
     }
 
     var chunkClass: Index { count &- 1 }

@@ -33,7 +33,9 @@ import Testing
             1_920, 2_048,
         ])
         #expect(sizes.count == 76)
-        #expect((0..<classes.count).allSatisfy { [4, 8, 16].contains(classes[$0].units) })
+        #expect((0..<classes.count).allSatisfy { [4, 8, 16].contains(classes[$0].unitsMax) })
+        #expect((0..<classes.count).allSatisfy { classes[$0].bytes > 2_048 || classes[$0].unitsMin <= 2 })
+        #expect((0..<classes.count).allSatisfy { classes[$0].bytes > 1_024 || classes[$0].unitsMin == 1 })
         #expect(SlabClasses.pageHeaderBytes == 64)
         #expect(PageArena.unitBytes == 4_096 && PageArena.granuleBytes == 8 && MemoryLayout<Reference>.size == 4)
     }

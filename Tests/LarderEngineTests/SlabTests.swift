@@ -13,12 +13,64 @@ import Testing
         #expect(wasted == [])
     }
 
-    @Test func `wastes at most a sixteenth of a page`() {
+    @Test func `wastes at most a sixteenth of a page, of a small one a quarter`() {
         let classes = SlabClasses.shared
         for index in 0..<classes.count {
-            let room = classes[index].units * PageArena.unitBytes - SlabClasses.pageHeaderBytes
-            #expect(room - classes[index].slots * classes[index].bytes <= room / 16, "class \(index)")
+            for (units, share) in [(classes[index].unitsMin, 4), (classes[index].unitsMax, 16)] {
+                let room = units * PageArena.unitBytes - SlabClasses.pageHeaderBytes
+                #expect(room - classes[index].slots(units: units) * classes[index].bytes <= room / share, "class \(index)")
+            }
         }
+    }
+
+    @Test func `pages are as small as what a class holds`() {
+        let classes = SlabClasses.shared
+        for index in 0..<classes.count {
+            var held = 0
+            var sizes: Set<Int> = []
+            while held < 1_000 {
+                let units = classes[index].unitsOfNextPage(held: held)
+                #expect(units == classes[index].unitsMin || units <= max(held / 4, 1), "class \(index), \(held) units held")
+                sizes.insert(units)
+                held += units
+            }
+            #expect(sizes.min() == classes[index].unitsMin && sizes.max() == classes[index].unitsMax)
+        }
+    }
+
+    @Test func `one entry of every size took a page of 16 to 64 KiB for each`() throws {
+        let arena = try #require(PageArena(bytesMax: 64 << 20))
+        var slab = Slab(arena: arena, shard: 0)
+        let sizes = Array(stride(from: 24, through: 2_000, by: 8))
+        for bytes in sizes { _ = slab.allocate(bytes)! }
+        let held = slab.bytesHeld
+        #expect(held <= 128 * 4_096, "\(held) bytes")
+        slab.checkInvariants()
+    }
+
+    @Test func `an entry whose size has no page lies in a slot a little larger, and leaves it whole`() throws {
+        let arena = try #require(PageArena(bytesMax: 64 << 20))
+        var slab = Slab(arena: arena, shard: 0)
+        let large = slab.allocate(1_024)!
+        let small = slab.allocate(900)!
+        let far = slab.allocate(700)!
+        let held = slab.bytesHeld
+        #expect(held == 2 * 4_096, "the second shares the page of the first, the third does not")
+        for reference in [large, small, far] { slab.address(reference).storeBytes(of: 5, as: UInt64.self) }
+        let isLive = slab.isLiveEntry(small)
+        #expect(isLive)
+        // A leaf of an index stays to itself.
+        let leaf = slab.allocate(800, sharing: false)!
+        let more = slab.bytesHeld
+        #expect(more == held + 4_096)
+        slab.free(leaf, 800)
+        // What is as large as the slot fits where the small one lay.
+        slab.free(small, 900)
+        let again = slab.allocate(1_024)!
+        #expect(again == small)
+        for (reference, bytes) in [(large, 1_024), (again, 1_024), (far, 700)] { slab.free(reference, bytes) }
+        let (left, inUse) = (slab.bytesHeld, slab.bytesInUse)
+        #expect(left == 0 && inUse == 0)
     }
 
     @Test func `gives pages back when they are empty`() throws {

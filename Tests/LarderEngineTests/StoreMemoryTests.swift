@@ -32,6 +32,22 @@ import Testing
         #expect(cost <= 42, "\(cost) bytes")
     }
 
+    /// In pages of 16 KiB and more it was several times as much.
+    @Test(arguments: [(20_000, 1.85), (100_000, 1.4)])
+    func `pages that are not full took more than the values of many sizes that lie in them`(_ count: Int, most: Double) {
+        let bench = StoreBench(shards: 256, durability: .off)
+        var random = SeededGenerator(seed: 5)
+        let value = [UInt8](repeating: 9, count: 2_000)
+        for number in 0..<count {
+            bench.put(key(number), Array(value[..<Int.random(in: 20...2_000, using: &random)]))
+        }
+        bench.settle()
+        let usage = bench.store.statistics()
+        let share = Double(usage.arenaBytes) / Double(usage.entryBytes)
+        #expect(share <= most, "\(usage.arenaBytes) bytes for \(usage.entryBytes)")
+        bench.store.checkInvariantsAtRest()
+    }
+
     @Test func `a million keys due in the same second are gone at once, and their memory soon`() {
         let bench = StoreBench(shards: 64)
         let idle = bench.store.statistics().arenaBytes
