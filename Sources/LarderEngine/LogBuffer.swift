@@ -192,6 +192,18 @@ package struct LogBatch: Equatable, Sendable {
         return batch
     }
 
+    /// Drops what is staged and was not taken, because it is saved in another way. Records are refused meanwhile.
+    ///
+    /// - Returns: The LSN of the last record that was ever staged.
+    package func abandon() -> LSN {
+        lock.lock()
+        defer { lock.unlock() }
+        precondition(isRefusing, "a record could be staged behind this")
+        staged.drop()
+        stagedBytes.store(0, ordering: .releasing)
+        return staged.lastLSN
+    }
+
     /// From now on records are refused; LSNs for writes that are not logged are still given.
     package func refuse() { set(isRefusing: true) }
 
@@ -246,6 +258,12 @@ private struct StagedRecords: ~Copyable {
         count += 1
         lastLSN = lsn
         return bytes.count
+    }
+
+    mutating func drop() {
+        bytes.removeAll()
+        count = 0
+        owesSync = false
     }
 
     /// - Returns: nil when nothing is staged.

@@ -10,6 +10,14 @@ import LarderEngine
 import LarderPlatform
 import Synchronization
 
+/// A snapshot that is on the medium under its name, though in no manifest yet.
+struct WrittenSnapshot {
+    let snapshot: Manifest.Snapshot
+    let entries: UInt64
+    /// Before compression.
+    let rawBytes: UInt64
+}
+
 extension DurableStore {
     static let walkEntriesMax = 64
     static let walkBytesMax = 32_768
@@ -29,16 +37,18 @@ extension DurableStore {
     /// Whether the last of them failed.
     package var lastSnapshotFailed: Bool { lastFailed.load(ordering: .acquiring) }
 
-    private func finish(failed: Bool) {
+    func finish(failed: Bool) {
         lastFailed.store(failed, ordering: .releasing)
         finishedWord.add(1, ordering: .releasing)
         notify()
     }
 
-    /// What the keeper's thread does now and then: reserves LSNs, and takes a snapshot when one is due.
+    /// What the keeper's thread does now and then: reserves LSNs, takes a snapshot when one is due, and heals a log that has failed.
     package func poll() {
         raiseCeiling()
-        guard let log = opened.withLock({ $0.log }), log.state == .ok else { return }
+        guard let log = opened.withLock({ $0.isClosed ? nil : $0.log }) else { return }
+        healIfDue(log)
+        guard log.state == .ok else { return }
         let isDue = snapshots.withLock {
             $0.isDue(options, bytesWritten: log.bytesWritten, applied: buffer.appliedLSN, now: clock.elapsed())
         }
@@ -55,59 +65,70 @@ extension DurableStore {
             let bytesWritten = log.bytesWritten
             let number = snapshots.withLock { $0.giveNumber() }
             do throws(PersistenceError) {
-                let (snapshot, entries, rawBytes) = try write(number, log)
-                try publish(snapshot, log)
-                snapshots.withLock {
-                    $0.succeeded(snapshot, rawBytes: rawBytes, bytesWritten: bytesWritten, now: clock.elapsed())
+                let begin = try log.cut()
+                let written = try write(number, from: begin, log, pace: pace(log)) { () throws(PersistenceError) in
+                    let end = max(buffer.mark(), begin)
+                    try log.makeDurable(through: end)
+                    return end
                 }
-                note(snapshot, entries: entries, began: began)
+                try publish(written.snapshot, log)
+                note(written, bytesWritten: bytesWritten, began: began)
+                options.events.add(
+                    .snapshotTaken(
+                        number: number, entries: written.entries, bytes: written.snapshot.bytes,
+                        milliseconds: (clock.elapsed() - began) / 1_000_000))
                 finish(failed: false)
-                return snapshot
+                return written.snapshot
             } catch {
                 snapshots.withLock { $0.failed(options, now: clock.elapsed()) }
                 note { statistics in
                     statistics.failed += 1
                     statistics.lastError = error
                 }
+                options.events.add(.snapshotFailed(error))
                 finish(failed: true)
                 throw error
             }
         }
     }
 
-    private func note(_ snapshot: Manifest.Snapshot, entries: UInt64, began: Int64) {
+    /// - Parameter bytesWritten: Of the log, as it was when the snapshot began.
+    func note(_ written: WrittenSnapshot, bytesWritten: Int, began: Int64) {
+        snapshots.withLock {
+            $0.succeeded(written.snapshot, rawBytes: written.rawBytes, bytesWritten: bytesWritten, now: clock.elapsed())
+        }
         note { statistics in
             statistics.taken += 1
-            statistics.lastEntries = entries
-            statistics.lastBytes = snapshot.bytes
+            statistics.lastEntries = written.entries
+            statistics.lastBytes = written.snapshot.bytes
             statistics.lastElapsedMilliseconds = (clock.elapsed() - began) / 1_000_000
             statistics.lastWall = clock.wall()
         }
     }
 
     /// Writes the file and gives it its name; both are on the medium when this returns.
-    private func write(
-        _ number: UInt32, _ log: any LogBackend
-    ) throws(PersistenceError) -> (Manifest.Snapshot, entries: UInt64, rawBytes: UInt64) {
+    ///
+    /// - Parameter end: Called when all has been walked: how far the log is durable, and everything that was met with it.
+    func write(
+        _ number: UInt32, from begin: LSN, _ log: any LogBackend, pace: SnapshotPace, end: () throws(PersistenceError) -> LSN
+    ) throws(PersistenceError) -> WrittenSnapshot {
         let name = FileName.snapshotName(number)
         let draft = FileName.temporaryName(name)
-        let begin = try log.cut()
         let (manifest, files) = opened.withLock { ($0.manifest, directory.files) }
         let header = SnapshotHeader(
             number: number, directory: manifest.directory, begin: begin, epoch: manifest.epoch, wall: clock.wall())
         let file = try naming(draft) { () throws(SystemError) in try files.open(draft, .replace) }
         do {
             var writer = SnapshotWriter(file: file, header: header, syncBytes: options.snapshotSyncBytes)
-            try writeBlocks(&writer, draft)
-            let end = max(buffer.mark(), begin)
-            try log.makeDurable(through: end)
+            try writeBlocks(&writer, pace, draft)
+            let end = try end()
             let snapshot = try naming(draft) { () throws(SystemError) in
                 let snapshot = try writer.finish(end: end, wall: clock.wall())
                 try file.close()
                 return snapshot
             }
             try give(name, to: draft, log)
-            return (snapshot, writer.entryCount, writer.rawBytes)
+            return WrittenSnapshot(snapshot: snapshot, entries: writer.entryCount, rawBytes: writer.rawBytes)
         } catch {
             try? files.remove(draft)
             throw error
@@ -124,13 +145,22 @@ extension DurableStore {
         }
     }
 
-    private func writeBlocks(_ writer: inout SnapshotWriter, _ draft: String) throws(PersistenceError) {
+    private func pace(_ log: any LogBackend) -> SnapshotPace {
         // Without a bound for the log there is none for the snapshot.
         let logBytesMax = snapshots.withLock { $0.logBytesMax(options) }
         let urgentAt = logBytesMax.map { log.bytesWritten + 2 * Int($0) } ?? .max
-        var pace = SnapshotPace(
+        return SnapshotPace(
             bytesPerSecond: options.snapshotBytesPerSecond, lagMax: options.snapshotLagMax, urgentAt: urgentAt,
             now: clock.elapsed())
+    }
+
+    /// As fast as the disk takes it.
+    func unpaced() -> SnapshotPace { SnapshotPace(bytesPerSecond: 0, lagMax: .max, urgentAt: .max, now: clock.elapsed()) }
+
+    private func writeBlocks(
+        _ writer: inout SnapshotWriter, _ pace: SnapshotPace, _ draft: String
+    ) throws(PersistenceError) {
+        var pace = pace
         var blocks = SnapshotBlocks(threads: options.snapshotThreads, niceness: Self.keeperNiceness)
         do throws(PersistenceError) {
             try writeBlocks(&blocks, &writer, &pace, draft)

@@ -38,6 +38,8 @@ package final class DurableStore: Sendable {
     }
 
     let snapshots = Mutex(SnapshotSchedule())
+    let healing = Mutex(HealingSchedule())
+    let healingBox = Mutex(HealingStatistics())
     private let reserveErrorBox = Mutex<PersistenceError?>(nil)
     private let lagOfServer = Callback<Int64>()
     let finishedWord = Atomic<UInt64>(0)
@@ -226,6 +228,8 @@ package final class DurableStore: Sendable {
             do throws(PersistenceError) {
                 try directory.publish(manifest)
             } catch {
+                // Never twice, whichever of the two is there.
+                opened.manifest.generation = manifest.generation
                 // After a failed change of names it is not known which manifest a restart would find; before it, none changed.
                 if case .system(let cause, FileName.manifestName) = error { log.fail(because: cause, file: FileName.manifestName) }
                 throw error
@@ -236,7 +240,7 @@ package final class DurableStore: Sendable {
 
     /// Reserves LSNs ahead of the clock, if the reserve has become small.
     func raiseCeiling() {
-        guard let log = opened.withLock({ $0.log }), log.state != .failed else { return }
+        guard let log = opened.withLock({ $0.log }), log.state.isTrusted else { return }
         let isActive = snapshots.withLock { $0.noteActivity(buffer.appliedLSN) }
         let now = max(clock.wall(), buffer.appliedLSN.milliseconds)
         let left = buffer.ceiling.milliseconds - now
@@ -246,10 +250,14 @@ package final class DurableStore: Sendable {
         do {
             try publish { $0.ceiling = ceiling }
             buffer.ceiling = ceiling
-            reserveErrorBox.withLock { $0 = nil }
+            if reserveErrorBox.withLock({ $0.take() }) != nil { options.events.add(.reserveRaised) }
         } catch {
             // Tried again at the next poll. Until the reserve is used up, nothing is refused.
-            reserveErrorBox.withLock { $0 = error }
+            let isNew = reserveErrorBox.withLock { box in
+                defer { box = error }
+                return box == nil
+            }
+            if isNew { options.events.add(.reserveFailed(error, leftMilliseconds: reservedMilliseconds)) }
         }
     }
 

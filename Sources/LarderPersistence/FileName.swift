@@ -40,10 +40,15 @@ package enum FileName: Equatable, Sendable {
     package static func spareName(_ number: UInt32) -> String { "spare-" + padded(number) }
     package static func snapshotName(_ number: UInt32) -> String { "snap-" + padded(number) }
     package static func asideName(_ name: String, at time: Milliseconds) -> String { "aside-\(time)-\(name)" }
-    package static func temporaryName(_ name: String) -> String { name + ".tmp" }
+    package static func temporaryName(_ name: String) -> String { name + temporarySuffix }
+    /// What a file that is being written will be called.
+    static func withoutTemporarySuffix(_ name: String) -> String {
+        name.hasSuffix(temporarySuffix) ? String(name.dropLast(temporarySuffix.count)) : name
+    }
+    private static let temporarySuffix = ".tmp"
 
     private static func parse(_ name: String) -> FileName {
-        if name.hasSuffix(".tmp") { return .temporary }
+        if name.hasSuffix(temporarySuffix) { return .temporary }
         if name.hasPrefix("aside-") { return .aside }
         if let number = number(in: name, after: "wal-") { return .segment(number) }
         if let number = number(in: name, after: "spare-") { return .spare(number) }

@@ -101,6 +101,16 @@ package protocol LogBackend: AnyObject, Sendable {
     /// Something else that durability rests on has failed, so the log is `failed` too.
     func fail(because error: SystemError, file: String)
 
+    /// Goes on after a failure, in files that are new. No record is taken until this returns.
+    ///
+    /// - Parameter save: Makes the whole state durable as it is, which is that of the given position.
+    /// - Parameter publish: Has the log begin with the given part from now on, behind what was saved.
+    /// - Throws: What `save` or `publish` threw, an error of the log's own files, or `logFailed` when the log has not failed. It
+    ///   can be tried again then.
+    func heal(
+        save: (LSN) throws(PersistenceError) -> Void, publish: (_ part: UInt32) throws(PersistenceError) -> Void
+    ) throws(PersistenceError)
+
     /// Refuses further records, makes what is staged durable, ends what `start` began, and says in the log that it ended in
     /// order.
     ///

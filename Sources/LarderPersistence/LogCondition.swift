@@ -1,5 +1,6 @@
 // How the log is doing, in words that a refused client can be told.
 
+import LarderBytes
 import LarderPlatform
 
 /// Whether writes can be taken.
@@ -9,8 +10,13 @@ package enum LogState: UInt8, Sendable {
     case full = 1
     /// Writing or syncing failed; nothing that was not durable before is acknowledged any more.
     case failed = 2
+    /// Everything in memory is being saved to files that are new, so that the log can go on behind them.
+    case healing = 3
     /// Closed in order.
-    case closed = 3
+    case closed = 4
+
+    /// Whether the files that the log writes to can be trusted.
+    var isTrusted: Bool { self == .ok || self == .full }
 }
 
 /// The state, why, where and since when.
@@ -31,6 +37,6 @@ package struct LogCondition: Equatable, Sendable, CustomStringConvertible {
 
     package var description: String {
         let cause = error.map { ": \($0)" } ?? ""
-        return "log is \(state)\(cause), \(file), since \(since)"
+        return "log is \(state)\(cause), \(file), since \(String(timestamp: since))"
     }
 }

@@ -53,14 +53,17 @@ struct LogReplay {
     static let segmentBytesMax: Int64 = 1 << 30
 
     /// The headers of the segments `first...`, which must be there without a gap.
+    ///
+    /// One that begins anew counts only as the first: any other is what an attempt to heal has left, and no manifest names it.
     static func headers(
         _ numbers: [UInt32], from first: UInt32, files: any FileSystem, directory: DirectoryID
     ) throws(PersistenceError) -> [SegmentHeader] {
         var headers: [SegmentHeader] = []
         var expected = first
         for number in numbers where number >= first {
-            guard number == expected else { throw .fileMissing(file: FileName.segmentName(expected)) }
             let header = try readHeader(number, files: files)
+            if header.beginsAnew, number != first { continue }
+            guard number == expected else { throw .fileMissing(file: FileName.segmentName(expected)) }
             guard header.directory == directory, header.number == number else {
                 throw .foreignFile(file: FileName.segmentName(number))
             }

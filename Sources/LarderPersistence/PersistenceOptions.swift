@@ -38,10 +38,17 @@ package struct PersistenceOptions: Sendable {
     /// The same while there are none, so that an idle server rarely writes a manifest.
     package var idleCeilingMilliseconds: Milliseconds = 90_000
 
+    /// So long after the log has failed it is tried to heal it; after each attempt that failed, twice as long until the next.
+    package var healMilliseconds: Milliseconds = 1_000
+    /// No longer than this.
+    package var healMillisecondsMax: Milliseconds = 60_000
+
     /// How many threads load a snapshot, and how many apply the log while another one reads it.
     package var loadThreads = 2
     /// What the lock file says of its owner.
     package var owner = ProcessIdentity.describe()
+    /// Where what happens to the storage is told.
+    package var events = StorageEvents()
     /// Waits so many nanoseconds, on the thread that writes a snapshot.
     package var sleep: @Sendable (Int64) -> Void = { Parker().park(nanoseconds: $0) }
     /// Where ids and salts come from.

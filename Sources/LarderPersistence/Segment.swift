@@ -8,7 +8,8 @@
 //     20  u32  number of the segment           64  u64  salt of the frames
 //     24  16   directory                       72  u64  ceiling: no larger LSN had been given
 //     40  u32  epoch: starts of the server     80  i64  wall clock, Unix milliseconds
-//     44  u32  checksum of the frame before   508  u32  CRC-32C of bytes 0..507
+//     44  u32  checksum of the frame before    88  u32  flags: bit 0, begins anew
+//                                             508  u32  CRC-32C of bytes 0..507
 
 import LarderBytes
 import LarderEngine
@@ -27,15 +28,19 @@ package struct SegmentHeader: Equatable, Sendable {
     package var salt: UInt64
     package var ceiling: LSN
     package var wall: Milliseconds
+    /// Continues no segment: a snapshot holds everything before it. Nothing but a manifest that names it as the oldest makes it
+    /// part of the log.
+    package var beginsAnew: Bool
 
     /// Where the first frame begins.
     package static let byteCount = 4_096
     static let sectorBytes = 512
     static let magic: StaticString = "LARDRWAL"
+    private static let beginsAnewBit: UInt32 = 1
 
     package init(
         number: UInt32, directory: DirectoryID, epoch: UInt32, previousChecksum: UInt32, firstLSN: LSN, previousLSN: LSN,
-        salt: UInt64, ceiling: LSN, wall: Milliseconds
+        salt: UInt64, ceiling: LSN, wall: Milliseconds, beginsAnew: Bool = false
     ) {
         self.number = number
         self.directory = directory
@@ -46,6 +51,7 @@ package struct SegmentHeader: Equatable, Sendable {
         self.salt = salt
         self.ceiling = ceiling
         self.wall = wall
+        self.beginsAnew = beginsAnew
     }
 
     package func append(to buffer: inout ByteBuffer) {
@@ -61,6 +67,7 @@ package struct SegmentHeader: Equatable, Sendable {
         buffer.append(littleEndian: salt)
         buffer.append(littleEndian: ceiling.rawValue)
         buffer.append(littleEndian: wall)
+        buffer.append(littleEndian: beginsAnew ? Self.beginsAnewBit : 0)
         buffer.append(zeros: Self.sectorBytes - 4 - (buffer.count - start))
         let checksum = Checksum.of(buffer.span(ByteRange(start: start, count: Self.sectorBytes - 4)))
         buffer.append(littleEndian: checksum)
@@ -92,5 +99,6 @@ package struct SegmentHeader: Equatable, Sendable {
         salt = sector.littleEndian(at: 64, as: UInt64.self)
         ceiling = LSN(rawValue: sector.littleEndian(at: 72, as: UInt64.self))
         wall = sector.littleEndian(at: 80, as: Int64.self)
+        beginsAnew = sector.littleEndian(at: 88, as: UInt32.self) & Self.beginsAnewBit != 0
     }
 }

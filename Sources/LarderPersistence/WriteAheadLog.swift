@@ -3,7 +3,7 @@
 // Knows frames and files, not what a record means, and holds no lock that an append needs while it waits for the disk.
 // Two locks: the write lock covers the end of the file (workers only ever try it), the sync lock, taken before it, covers
 // syncing and the change of segments. After the first error that is not a full disk nothing more is written, synced or
-// acknowledged: a later success of the same call would prove nothing.
+// acknowledged: a later success of the same call would prove nothing. How it goes on then: `WriteAheadLog+Healing`.
 // Source: A. Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
 
 import LarderEngine
@@ -12,12 +12,12 @@ import Synchronization
 
 /// The log in the segments of one data directory.
 package final class WriteAheadLog: LogBackend {
-    private let clock: any Clock
-    private let buffer: LogBuffer
-    private let options: PersistenceOptions
-    private let files: any FileSystem
-    private let directory: DirectoryID
-    private let epoch: UInt32
+    let clock: any Clock
+    let buffer: LogBuffer
+    let options: PersistenceOptions
+    let files: any FileSystem
+    let directory: DirectoryID
+    let epoch: UInt32
 
     private let writtenWord: Atomic<UInt64>
     private let durableWord: Atomic<UInt64>
@@ -27,15 +27,15 @@ package final class WriteAheadLog: LogBackend {
     private let isWanted = Atomic<Bool>(false)
     private let conditionBox: Mutex<LogCondition>
     private let observer = Callback<Void>()
-    private let parker = Parker()
+    let parker = Parker()
     private let thread = Mutex<Thread?>(nil)
     private let isClosing = Atomic<Bool>(false)
     private let oldestSegment: Atomic<UInt32>
-    private let syncing: Mutex<Syncing>
-    private let writing: Mutex<Writing>
+    let syncing: Mutex<Syncing>
+    let writing: Mutex<Writing>
 
     /// What the write lock covers.
-    private struct Writing: ~Copyable {
+    struct Writing: ~Copyable {
         var writer: LogWriter
         /// When the oldest byte was written that is to be synced within the interval, and that no sync has covered or begun to
         /// cover; elapsed nanoseconds. Records of namespaces with `never` are left to the kernel.
@@ -51,7 +51,7 @@ package final class WriteAheadLog: LogBackend {
     }
 
     /// What the sync lock covers.
-    private struct Syncing {
+    struct Syncing {
         var segments: SegmentFiles
         var isClosed = false
     }
@@ -126,7 +126,7 @@ package final class WriteAheadLog: LogBackend {
         self.observer.set(observer)
     }
 
-    private func notify() { observer() }
+    func notify() { observer() }
 
     // MARK: Any thread
 
@@ -221,7 +221,7 @@ package final class WriteAheadLog: LogBackend {
     package func step() -> Int64 {
         let before = durableLSN
         let due = syncing.withLock { syncing -> Int64 in
-            guard state == .ok || state == .full, !syncing.isClosed else { return -1 }
+            guard state.isTrusted, !syncing.isClosed else { return -1 }
             return step(&syncing)
         }
         if durableLSN > before { notify() }
@@ -243,9 +243,10 @@ package final class WriteAheadLog: LogBackend {
 
     /// Writes everything that is staged, through changes of segment.
     private func writeAll(_ state: inout Writing, _ syncing: inout Syncing) {
+        guard self.state.isTrusted else { return }
         // A full disk: the same bytes again first. Nothing may be staged behind a frame that is not written yet.
         if state.writer.isWriting, !push(&state) { return }
-        while self.state != .failed, state.writer.stage(from: buffer, wall: clock.wall()) {
+        while self.state.isTrusted, state.writer.stage(from: buffer, wall: clock.wall()) {
             if state.writer.needsSegment(limit: options.segmentBytes), !changeSegment(&state, &syncing) { return }
             state.writer.beginFrame(durable: durableLSN)
             guard push(&state) else { return }
@@ -290,7 +291,7 @@ package final class WriteAheadLog: LogBackend {
             let isDue =
                 isForced || state.wantsSync || state.unsyncedBytes > options.unsyncedBytesMax / 2
                 || (state.unsyncedSince != nil && due <= 0)
-            guard isDue, state.unsyncedBytes > 0, self.state != .failed else { return (nil, .zero, segment, due) }
+            guard isDue, state.unsyncedBytes > 0, self.state.isTrusted else { return (nil, .zero, segment, due) }
             state.wantsSync = false
             state.syncingSince = state.unsyncedSince
             state.syncingBytes = state.unsyncedBytes
@@ -318,6 +319,13 @@ package final class WriteAheadLog: LogBackend {
             state.syncingBytes = 0
             publishInterval(state, now)
         }
+    }
+
+    /// Everything up to `mark` is on the medium, in whatever file.
+    func publishAll(_ mark: LSN) {
+        writtenWord.store(mark.rawValue, ordering: .releasing)
+        durableWord.store(mark.rawValue, ordering: .releasing)
+        intervalWord.store(mark.rawValue, ordering: .releasing)
     }
 
     // MARK: Segments
@@ -439,7 +447,7 @@ package final class WriteAheadLog: LogBackend {
         }
         if durableLSN > before { notify() }
         guard isClean else { throw .logFailed(condition) }
-        enter(.closed, error: nil, file: condition.file)
+        enter(LogCondition(state: .closed, error: nil, file: condition.file, since: clock.wall()))
         notify()
     }
 
@@ -451,9 +459,13 @@ package final class WriteAheadLog: LogBackend {
 
     private func fail(_ error: SystemError, file: String, canBeFull: Bool) {
         let target: LogState = canBeFull && error.isOutOfSpace ? .full : .failed
-        guard target.rawValue > state.rawValue else { return }
-        buffer.refuse()
-        enter(target, error: error, file: file)
+        let isNew = conditionBox.withLock { condition in
+            // What came first is the cause; and whoever heals the log hears of its own errors.
+            guard target.rawValue > condition.state.rawValue else { return false }
+            enter(LogCondition(state: target, error: error, file: file, since: clock.wall()), &condition)
+            return true
+        }
+        guard isNew else { return }
         notify()
         // So that the log's thread begins to try again.
         if target == .full { parker.wake() }
@@ -461,16 +473,21 @@ package final class WriteAheadLog: LogBackend {
 
     private func endFull() {
         guard state == .full else { return }
-        enter(.ok, error: nil, file: condition.file)
-        buffer.accept()
-        notify()
+        let isOver = conditionBox.withLock { condition in
+            guard condition.state == .full else { return false }
+            enter(LogCondition(state: .ok, error: nil, file: condition.file, since: clock.wall()), &condition)
+            return true
+        }
+        if isOver { notify() }
     }
 
-    private func enter(_ state: LogState, error: SystemError?, file: String) {
-        let now = clock.wall()
-        conditionBox.withLock { condition in
-            condition = LogCondition(state: state, error: error, file: file, since: now)
-            stateWord.store(state.rawValue, ordering: .releasing)
-        }
+    func enter(_ next: LogCondition) { conditionBox.withLock { enter(next, &$0) } }
+
+    /// Changes the state, and whether records are taken with it: one does not change without the other.
+    private func enter(_ next: LogCondition, _ condition: inout LogCondition) {
+        if next.state == .ok, !isClosing.load(ordering: .acquiring) { buffer.accept() } else { buffer.refuse() }
+        condition = next
+        stateWord.store(next.state.rawValue, ordering: .releasing)
+        options.events.add(.log(next))
     }
 }

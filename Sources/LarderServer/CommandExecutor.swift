@@ -461,6 +461,9 @@ package struct CommandExecutor: Sendable {
     ) {
         if let refusal = log.reserveRefusal {
             refuseWrite(command, &session, &output, turn, metrics, because: refusal)
+        } else if !turn.logWorks {
+            // Without a log no LSNs are reserved either, for what is not logged.
+            refuseWrite(command, &session, &output, turn, metrics)
         } else {
             session.needsAnotherTurn = true
         }

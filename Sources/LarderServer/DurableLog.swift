@@ -10,15 +10,6 @@ package final class DurableLog: ReplyLog {
     private let durable: DurableStore
     private let buffer: LogBuffer
     private let recovered = AtomicLazyReference<Opened>()
-    private let told = Mutex(Told())
-
-    /// What the operator has been told.
-    private struct Told {
-        var taken = 0
-        var failed = 0
-        var condition: LogCondition?
-        var canReserve = true
-    }
 
     /// A class of its own, so that it can be published with one store and found with one load.
     private final class Opened: Sendable {
@@ -53,9 +44,13 @@ package final class DurableLog: ReplyLog {
     package var refusal: LogRefusal {
         guard let condition = log?.condition else { return LogRefusal(isDiskFull: false, text: "The log is not open.") }
         let advice =
-            condition.state == .full
-            ? "Make room on the disk; writes are taken again as soon as there is some."
-            : "Reads go on. Mend the disk, then start the server again; nothing that was acknowledged is lost."
+            switch condition.state {
+            case .ok: "Writes are taken again by now."
+            case .full: "Make room on the disk; writes are taken again as soon as there is some."
+            case .failed, .healing:
+                "Reads go on, and nothing that was acknowledged is lost. All of it is saved to new files; writes are taken again when that succeeds."
+            case .closed: "The server is stopping."
+            }
         return LogRefusal(isDiskFull: condition.state == .full, text: "\(condition). Nothing was changed. \(advice)")
     }
 
@@ -76,40 +71,15 @@ package final class DurableLog: ReplyLog {
 
     package func requestSnapshot() -> UInt64 { durable.requestSnapshot() }
 
-    package func news() -> [String] {
-        guard let log else { return [] }
-        let snapshots = durable.snapshotStatistics
-        let condition = log.condition
-        return told.withLock { told in
-            var lines: [String] = []
-            if snapshots.taken > told.taken {
-                lines.append(
-                    "snapshot taken: \(snapshots.lastEntries) entries, \(snapshots.lastBytes) bytes, \(snapshots.lastElapsedMilliseconds) ms")
-            }
-            if snapshots.failed > told.failed, let error = snapshots.lastError {
-                lines.append("snapshot FAILED: \(error); the one before it is kept, and it is tried again later")
-            }
-            if condition != told.condition, told.condition != nil || condition.state != .ok { lines.append("\(condition)") }
-            told.taken = snapshots.taken
-            told.failed = snapshots.failed
-            told.condition = condition
-            if let news = reserveNews(&told) { lines.append(news) }
-            return lines
-        }
-    }
-
-    private func reserveNews(_ told: inout Told) -> String? {
-        let error = durable.reserveError
-        if (error == nil) == told.canReserve { return nil }
-        told.canReserve = error == nil
-        guard let error else { return "MANIFEST can be written again; writes are taken" }
-        return "\(error); nothing acknowledged is lost, but in \(durable.reservedMilliseconds / 1_000) s writes are refused unless there is room by then"
-    }
+    package func news() -> [String] { durable.options.events.take().map(\.description) }
 
     package func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void) {
         guard let log else { return }
         figure("larder_log_bytes_total", "Bytes written to the log since the start.", true, Int64(log.bytesWritten))
         figure("larder_log_unsynced_milliseconds", "Age of the oldest byte that the medium should have and is not known to have.", false, log.unsyncedMilliseconds)
+        let healing = durable.healingStatistics
+        figure("larder_log_healed_total", "Times that the log failed and went on in new files.", true, Int64(healing.succeeded))
+        figure("larder_log_healing_failed_total", "Attempts at that which failed.", true, Int64(healing.failed))
         let snapshots = durable.snapshotStatistics
         figure("larder_snapshots_total", "Snapshots taken since the start.", true, Int64(snapshots.taken))
         figure("larder_snapshots_failed_total", "Snapshots that failed.", true, Int64(snapshots.failed))

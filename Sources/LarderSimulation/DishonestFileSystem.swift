@@ -17,6 +17,8 @@ package final class DishonestFileSystem: FileSystem {
         case directorySyncsDoNothing
         /// Syncs of snapshots and manifests return at once, those of the log work.
         case onlyTheLogIsSynced
+        /// A sync that fails says that all is well.
+        case syncErrorsAreKeptBack
         /// Reads come from the cache even after a sync that failed.
         case cacheIsKept
         /// Damaged frames and records are given checksums that fit: what a reader sees that does not check any.
@@ -85,6 +87,7 @@ private final class DishonestFile: File {
         switch lie {
         case .fileSyncsDoNothing: return
         case .onlyTheLogIsSynced where !isLog: return
+        case .syncErrorsAreKeptBack: try? file.sync()
         default: try file.sync()
         }
     }

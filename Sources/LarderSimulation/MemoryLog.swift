@@ -25,7 +25,13 @@ package final class MemoryLog: ClosedLog, LogBackend {
         var kicks = 0
         var holdsWrites = false
         var holdsSyncs = false
+        var events: StorageEvents?
         var condition = LogCondition(state: .closed, error: nil, file: MemoryLog.name, since: 0)
+
+        mutating func enter(_ next: LogCondition) {
+            condition = next
+            events?.add(.log(next))
+        }
     }
 
     private let content = Mutex(Content())
@@ -57,7 +63,7 @@ package final class MemoryLog: ClosedLog, LogBackend {
     package func refuse(_ state: LogState, because error: SystemError, since: Milliseconds = 0) {
         change { content in
             content.buffer?.refuse()
-            content.condition = LogCondition(state: state, error: error, file: Self.name, since: since)
+            content.enter(LogCondition(state: state, error: error, file: Self.name, since: since))
         }
     }
 
@@ -65,7 +71,7 @@ package final class MemoryLog: ClosedLog, LogBackend {
     package func accept() {
         change { content in
             content.buffer?.accept()
-            content.condition = LogCondition(state: .ok, error: nil, file: Self.name, since: 0)
+            content.enter(LogCondition(state: .ok, error: nil, file: Self.name, since: 0))
         }
     }
 
@@ -149,6 +155,7 @@ package final class MemoryLog: ClosedLog, LogBackend {
     ) -> any LogBackend {
         content.withLock { content in
             content.buffer = buffer
+            content.events = options.events
             content.written = start.floor
             content.durable = start.floor
             content.epoch = start.epoch
@@ -218,6 +225,29 @@ package final class MemoryLog: ClosedLog, LogBackend {
     }
 
     package func fail(because error: SystemError, file: String) { refuse(.failed, because: error) }
+
+    package func heal(
+        save: (LSN) throws(PersistenceError) -> Void, publish: (UInt32) throws(PersistenceError) -> Void
+    ) throws(PersistenceError) {
+        let failure = condition
+        guard failure.state == .failed else { throw .logFailed(failure) }
+        var healing = failure
+        healing.state = .healing
+        change { $0.enter(healing) }
+        let (position, part) = content.withLock { ($0.buffer?.abandon() ?? $0.written, UInt32($0.records.count)) }
+        do throws(PersistenceError) {
+            try save(position)
+            try publish(part)
+        } catch {
+            change { $0.enter(failure) }
+            throw error
+        }
+        content.withLock { content in
+            content.written = position
+            content.durable = position
+        }
+        accept()
+    }
 
     package func close() throws(PersistenceError) {
         content.withLock { _ = $0.buffer?.refuse() }

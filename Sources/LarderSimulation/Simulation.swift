@@ -35,6 +35,8 @@ package struct SimulationOutcome: Sendable {
     package var declined = 0
     package var recoveries = 0
     package var snapshots = 0
+    /// Times that a log which had failed went on without a restart.
+    package var heals = 0
     package var faultsFired = 0
     /// Starts that were rightly refused because of rot.
     package var refusals = 0
@@ -47,6 +49,7 @@ package struct SimulationOutcome: Sendable {
         total.declined += outcome.declined
         total.recoveries += outcome.recoveries
         total.snapshots += outcome.snapshots
+        total.heals += outcome.heals
         total.faultsFired += outcome.faultsFired
         total.refusals += outcome.refusals
     }
@@ -132,17 +135,35 @@ package final class Simulation: @unchecked Sendable {
         case .pass(let milliseconds): try pass(milliseconds, life)
         case .setClock(let shift): clock.setWall(clock.wall() + shift)
         case .snapshot(let operations):
-            meanwhile = operations
-            life.setMeanwhile { [unowned self] in next() }
-            if (try? life.durable.snapshotNow()) != nil { outcome.snapshots += 1 }
-            life.setMeanwhile(nil)
-            meanwhile = []
+            during(operations, life) { if (try? life.durable.snapshotNow()) != nil { outcome.snapshots += 1 } }
+        case .keep(let operations): try keep(operations, life)
         case .maintain(let budget): _ = life.store.maintain(now: life.now, budget: budget)
         case .fault(let fault): armed.withLock { $0.append(fault) }
         case .restart(let ending, let interrupted): try restart(ending, interrupted, life)
         case .rot(let seed): try rot(seed)
         }
         if let problem { throw .wrong(problem) }
+    }
+
+    /// Does `body` with `operations` in between.
+    private func during(_ operations: [Operation], _ life: StorageLife, _ body: () -> Void) {
+        meanwhile = operations
+        life.setMeanwhile { [unowned self] in next() }
+        body()
+        life.setMeanwhile(nil)
+        meanwhile = []
+    }
+
+    private func keep(_ operations: [Operation], _ life: StorageLife) throws(Breach) {
+        let wasQuiet = isQuiet
+        let before = life.durable.healingStatistics.succeeded
+        during(operations, life) { life.durable.poll() }
+        outcome.heals += life.durable.healingStatistics.succeeded - before
+        if wasQuiet, life.log.state == .failed { throw .stuck("the log stays failed though nothing fails: \(life.log.condition)") }
+        // A log that has healed has all of memory on the medium.
+        if life.durable.healingStatistics.succeeded > before, life.log.durableLSN < reference.history.last, operations.isEmpty {
+            throw .lost("healed at \(life.log.durableLSN.rawValue), but \(reference.history.last.rawValue) was staged")
+        }
     }
 
     private func perform(_ operation: Operation) throws(Breach) {
@@ -162,11 +183,18 @@ package final class Simulation: @unchecked Sendable {
     private var isQuiet: Bool { armed.withLock { $0.isEmpty } }
 
     private func pass(_ milliseconds: Milliseconds, _ life: StorageLife) throws(Breach) {
-        clock.advance(milliseconds: milliseconds)
+        // Nobody sleeps through a minute: the keeper reserves LSNs meanwhile.
+        var rest = milliseconds
+        while rest > 60_000 {
+            clock.advance(milliseconds: 60_000)
+            try keep([], life)
+            rest -= 60_000
+        }
+        clock.advance(milliseconds: rest)
         if milliseconds % 2 == 0 { _ = life.log.step() }
         guard milliseconds >= 1_000 else { return }
         let wasQuiet = isQuiet
-        life.durable.poll()
+        try keep([], life)
         if wasQuiet, life.log.state == .ok, life.buffer.ceiling.milliseconds <= life.now {
             throw .stuck("no LSNs left at \(life.now), ceiling \(life.buffer.ceiling.milliseconds)")
         }

@@ -44,6 +44,9 @@ package enum SimulationStep: Sendable, Equatable {
     case setClock(Milliseconds)
     /// A snapshot, with operations while it walks.
     case snapshot([Operation])
+    /// The keeper's turn: LSNs are reserved, a snapshot is taken if one is due, a log that has failed is healed; with operations
+    /// meanwhile.
+    case keep([Operation])
     /// Expiry and sweeping.
     case maintain(Int)
     case fault(ArmedFault)
@@ -105,7 +108,8 @@ private struct StepMaker {
 
     mutating func next() -> SimulationStep {
         switch number(0..<100) {
-        case 0..<52: .operation(operation())
+        case 0..<49: .operation(operation())
+        case 49..<52: .keep(operations(6))
         case 52..<66: .endTurn
         case 66..<78: .sync(number(0..<3) == 0 ? operations(4) : [])
         case 78..<86: .pass(duration())

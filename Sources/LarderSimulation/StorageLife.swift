@@ -25,6 +25,9 @@ package final class StorageLife: Sendable {
         options.snapshotBytesPerSecond = 0
         options.snapshotLogBytes = 40_000
         options.snapshotRetryMilliseconds = 1_000
+        // At every turn of the keeper.
+        options.healMilliseconds = 0
+        options.healMillisecondsMax = 0
         options.loadThreads = 1
         options.owner = "pid 1\n"
         let generator = Mutex(SeededGenerator(seed: seed))

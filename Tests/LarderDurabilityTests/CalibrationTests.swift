@@ -43,10 +43,10 @@ import Testing
         let kind: SimulationKind =
             switch lie {
             case .checksumsAlwaysFit: .rot
-            case .cacheIsKept: .faults
+            case .cacheIsKept, .syncErrorsAreKeptBack: .faults
             default: .crashes
             }
-        let count = lie == .checksumsAlwaysFit || lie == .cacheIsKept ? 400 : 60
+        let count = kind == .crashes ? 60 : 400
         #expect(found(defect, kind, count).found > 0)
     }
 

@@ -21,6 +21,7 @@ import Testing
         var boundaries: [Boundary]
         var timeline: ModelTimeline
         var wall: Milliseconds
+        var heals: Int
     }
 
     private func record(_ seed: UInt64, _ steps: [SimulationStep], from first: Int = 0) throws -> Recorded {
@@ -36,10 +37,11 @@ import Testing
         try #require(outcome.breach == nil, "seed \(seed): \(String(describing: outcome.breach))")
         return Recorded(
             boundaries: Array(boundaries.withLock { $0 }.dropFirst(first)), timeline: simulation.reference.history.timeline,
-            wall: simulation.clock.wall())
+            wall: simulation.clock.wall(), heals: outcome.heals)
     }
 
-    /// First start, every operation, segments that fill, snapshots with writes meanwhile, truncation, stops and starts. Turns end
+    /// First start, every operation, segments that fill, snapshots with writes meanwhile, truncation, a log that fails and heals,
+    /// once at the second attempt, stops and starts. Turns end
     /// often and syncs come rarely, so that there is much that a power cut can take.
     static func canonicalRun(_ seed: UInt64) -> [SimulationStep] {
         var random = SeededGenerator(seed: seed)
@@ -59,6 +61,12 @@ import Testing
             steps.append(.sync([]))
             steps.append(.pass(60))
             if round % 2 == 1 { steps.append(.snapshot([operation(), operation(), operation()])) }
+            if round == 2 || round == 4 {
+                steps.append(.fault(ArmedFault(.sync, .lie(SystemError.inputOutput))))
+                steps += [.operation(operation()), .endTurn, .operation(operation()), .sync([operation()]), .operation(operation())]
+                if round == 4 { steps += [.fault(ArmedFault(.rename, after: 2, .error(SystemError.inputOutput))), .keep([operation()])] }
+                steps += [.keep([operation(), operation()]), .operation(operation()), .endTurn]
+            }
             if round == 3 { steps.append(.restart(.stop, interrupted: [])) }
         }
         steps += [.snapshot([operation()]), .pass(1_000), .operation(operation()), .endTurn, .restart(.stop, interrupted: [])]
@@ -172,6 +180,7 @@ import Testing
         var names: Set<String> = []
         for boundary in run.boundaries { names.formUnion(boundary.disk.content.keys) }
         #expect(run.boundaries.count > 300)
+        #expect(run.heals >= 2)
         #expect(names.filter { $0.hasPrefix("wal-") }.count > 3)
         #expect(names.filter { $0.hasPrefix("snap-") && !$0.hasSuffix(".tmp") }.count > 2)
         let last = try #require(run.boundaries.last).disk.content

@@ -51,10 +51,11 @@ import Testing
         #expect(total.recoveries > 2 * Scale.seeds)
         #expect(total.snapshots > Scale.seeds / 2)
         #expect(total.faultsFired > Scale.seeds)
+        #expect(total.heals > Scale.seeds / 10)
         // Rot is not always where it has to be noticed, but it is now and then.
         #expect(Scale.seeds < 1_000 || total.refusals > 0)
         Figure(
-            "simulated lives: \(Figure.grouped(total.recoveries)) recoveries, \(Figure.grouped(total.faultsFired)) faults", Scale.seeds,
+            "simulated lives: \(Figure.grouped(total.recoveries)) recoveries, \(Figure.grouped(total.faultsFired)) faults, \(Figure.grouped(total.heals)) logs healed", Scale.seeds,
             "seeds", lost: findings.lost, wrong: findings.wrong, seeds: seeds(Scale.seeds)
         ).record("12-simulator", since: began)
     }

@@ -176,6 +176,19 @@ import Testing
         #expect(append(log).outcome == .appended)
     }
 
+    @Test func `what a log that has failed never took can be dropped, and LSNs go on behind it`() {
+        let log = LogBuffer()
+        let last = append(log).lsn
+        log.refuse()
+        #expect(log.abandon() == last)
+        #expect(log.isEmpty)
+        log.accept()
+        let next = append(log).lsn
+        #expect(next > last)
+        var batch = ByteBuffer()
+        #expect(log.take(into: &batch)?.firstLSN == next)
+    }
+
     @Test func `the mark is a place that the log reaches`() {
         let log = LogBuffer()
         log.start(after: LSN(rawValue: 7), ceiling: LSN(rawValue: .max))

@@ -130,7 +130,7 @@ import Testing
         life.memory.refuse(.failed, because: Self.inputOutput)
         #expect(!life.log.isWorking)
         #expect(!life.log.refusal.isDiskFull)
-        #expect(life.log.refusal.text.contains("start the server again"))
+        #expect(life.log.refusal.text.contains("saved to new files"))
         life.memory.hold(writes: false, syncs: false)
         life.log.endTurn(wantsSync: true)
         #expect(life.log.position == before)
@@ -211,7 +211,7 @@ import Testing
         life.files.setFault(nil)
         life.durable.poll()
         #expect(life.log.reserveRefusal == nil)
-        #expect(life.log.news() == ["MANIFEST can be written again; writes are taken"])
+        #expect(life.log.news() == ["MANIFEST can be written again; writes are taken [event=manifest-written]"])
         #expect(life.put("b", at: life.clock.wall()) > .zero)
     }
 
@@ -222,16 +222,39 @@ import Testing
         life.memory.hold(writes: false, syncs: false)
         #expect(life.log.news().isEmpty)
         try life.durable.snapshotNow()
-        #expect(life.log.news().map { $0.hasPrefix("snapshot taken: 0 entries") } == [true])
+        #expect(life.log.news().map { $0.hasPrefix("snapshot taken: 0 entries") && $0.hasSuffix(" ms=0]") } == [true])
         #expect(life.log.news().isEmpty)
         life.memory.refuse(.full, because: Self.noSpace)
         #expect(throws: PersistenceError.self) { try life.durable.snapshotNow() }
         let trouble = life.log.news()
         #expect(trouble.count == 2)
-        #expect(trouble[0].hasPrefix("snapshot FAILED: log is full"))
-        #expect(trouble[1] == "\(life.memory.condition)")
+        #expect(trouble[0].hasPrefix("\(life.memory.condition) [event=log state=full call=pwrite errno=28 file=memory since="))
+        #expect(trouble[1].hasPrefix("snapshot FAILED: log is full"))
         #expect(life.log.news().isEmpty)
         life.memory.accept()
         #expect(life.log.news().count == 1)
+    }
+
+    @Test func `a log that was full for a moment, between two looks, went unreported`() throws {
+        let life = try Life()
+        life.memory.refuse(.full, because: Self.noSpace)
+        life.memory.accept()
+        #expect(life.log.news().map { $0.prefix(11) } == ["log is full", "log is ok, "])
+    }
+
+    @Test func `a log that has failed heals without a restart, and everything that was staged is durable then`() throws {
+        let life = try Life()
+        let first = life.put("a")
+        life.memory.refuse(.failed, because: Self.inputOutput)
+        #expect(life.put("b") == .zero)
+        life.durable.poll()
+        #expect(!life.log.isWorking)
+        life.clock.advance(milliseconds: 1_000)
+        life.durable.poll()
+        #expect(life.log.isWorking)
+        #expect(life.log.position.durable == first)
+        #expect(life.put("b") > first)
+        let told = life.log.news()
+        #expect(told.map { $0.prefix(14) } == ["log is failed:", "log is healing", "log is ok, mem", "log has healed"], "\(told)")
     }
 }

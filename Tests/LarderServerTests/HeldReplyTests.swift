@@ -115,6 +115,15 @@ import Testing
         #expect(refused.text.contains("MANIFEST: no room"))
     }
 
+    @Test func `a write that is not logged was tried for ever when the log had failed and no LSNs were left`() throws {
+        let (rig, client) = try Self.open(.off)
+        rig.buffer.start(after: rig.buffer.appliedLSN, ceiling: rig.buffer.appliedLSN)
+        rig.fake.isWorking = false
+        let refused = try Answer.only(client.sendOnce(Ask.put("k", "v")))
+        #expect(refused.status == .readOnly)
+        #expect(client.progress != .unfinished)
+    }
+
     @Test func `interval waits for the kernel and the sync interval, never for the kernel, off for nothing`() throws {
         for durability in [LarderEngine.Durability.interval, .never, .off] {
             let (rig, client) = try Self.open(durability)

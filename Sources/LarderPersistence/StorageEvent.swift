@@ -1,0 +1,95 @@
+// What an operator is told of the storage: one line for each change of state, snapshot and attempt.
+//
+// Each line is a sentence, and behind it the same in brackets as words with values, for programs. Events are queued where they
+// happen and taken by whoever prints them, so that what lasted for a moment is told as well.
+
+import LarderBytes
+import LarderPlatform
+import Synchronization
+
+/// Something that happened to the storage.
+package enum StorageEvent: Sendable, Equatable {
+    /// The log's state changed.
+    case log(LogCondition)
+    case snapshotTaken(number: UInt32, entries: UInt64, bytes: UInt64, milliseconds: Milliseconds)
+    case snapshotFailed(PersistenceError)
+    /// The log goes on in new files.
+    case healed(snapshot: UInt32, entries: UInt64, bytes: UInt64, milliseconds: Milliseconds)
+    /// The log stays as it is until the next attempt.
+    case healingFailed(PersistenceError, nextMilliseconds: Milliseconds)
+    /// No LSNs could be reserved; writes go on with what is reserved.
+    case reserveFailed(PersistenceError, leftMilliseconds: Milliseconds)
+    case reserveRaised
+}
+
+/// Events in the order in which they happened, until somebody takes them.
+package final class StorageEvents: Sendable {
+    private let queue = Mutex<[StorageEvent]>([])
+    /// Beyond this many the oldest are dropped: nobody takes them.
+    private static let countMax = 256
+
+    package init() {}
+
+    package func add(_ event: StorageEvent) {
+        queue.withLock { queue in
+            if queue.count == Self.countMax { queue.removeFirst() }
+            queue.append(event)
+        }
+    }
+
+    /// The events since the last call.
+    package func take() -> [StorageEvent] {
+        queue.withLock { queue in
+            defer { queue = [] }
+            return queue
+        }
+    }
+}
+
+extension StorageEvent: CustomStringConvertible {
+    package var description: String { "\(sentence) [\(fields)]" }
+
+    private var sentence: String {
+        switch self {
+        case .log(let condition): "\(condition)"
+        case .snapshotTaken(_, let entries, let bytes, let milliseconds):
+            "snapshot taken: \(entries) entries, \(bytes) bytes, \(milliseconds) ms"
+        case .snapshotFailed(let error):
+            "snapshot FAILED: \(error); the one before it is kept, and it is tried again later"
+        case .healed(let snapshot, let entries, _, let milliseconds):
+            "log has healed: \(entries) entries are in snapshot \(snapshot), made in \(milliseconds) ms; writes are taken again"
+        case .healingFailed(let error, let next):
+            "healing FAILED: \(error); reads go on, and it is tried again in \((next + 999) / 1_000) s"
+        case .reserveFailed(let error, let left):
+            "\(error); nothing acknowledged is lost, but in \(left / 1_000) s writes are refused unless there is room by then"
+        case .reserveRaised: "MANIFEST can be written again; writes are taken"
+        }
+    }
+
+    private var fields: String {
+        switch self {
+        case .log(let condition):
+            "event=log state=\(condition.state) \(Self.fields(condition.error)) file=\(condition.file) since=\(String(timestamp: condition.since))"
+        case .snapshotTaken(let number, let entries, let bytes, let milliseconds):
+            "event=snapshot number=\(number) entries=\(entries) bytes=\(bytes) ms=\(milliseconds)"
+        case .snapshotFailed(let error): "event=snapshot-failed \(Self.fields(error))"
+        case .healed(let snapshot, let entries, let bytes, let milliseconds):
+            "event=healed snapshot=\(snapshot) entries=\(entries) bytes=\(bytes) ms=\(milliseconds)"
+        case .healingFailed(let error, let next): "event=healing-failed \(Self.fields(error)) next-ms=\(next)"
+        case .reserveFailed(let error, let left): "event=manifest-failed \(Self.fields(error)) left-ms=\(left)"
+        case .reserveRaised: "event=manifest-written"
+        }
+    }
+
+    private static func fields(_ error: SystemError?) -> String {
+        error.map { "call=\($0.call.text) errno=\($0.number)" } ?? "errno=0"
+    }
+
+    private static func fields(_ error: PersistenceError) -> String {
+        switch error {
+        case .system(let cause, let file): "\(fields(cause)) file=\(file)"
+        case .logFailed(let condition): "\(fields(condition.error)) file=\(condition.file)"
+        default: fields(nil)
+        }
+    }
+}
