@@ -69,7 +69,7 @@ package struct LogBatch: Equatable, Sendable {
     private let lock = Lock()
     /// One value, which an append opens once.
     private var staged = StagedRecords()
-    private var isRefusing = false
+    private var admission = Admission.everything
     /// The latest time at which a batch was taken, Unix milliseconds.
     private var released: Milliseconds = 0
     private let lastLSN = Atomic<UInt64>(0)
@@ -134,7 +134,7 @@ package struct LogBatch: Equatable, Sendable {
     private func stage(
         _ record: borrowing LogRecord, _ body: Checksum, _ now: Milliseconds, owesSync: Bool
     ) -> LogAnswer {
-        if isRefusing { return LogAnswer(.refused) }
+        if admission != .everything, !(admission == .removals && record.operation.onlyRemoves) { return LogAnswer(.refused) }
         guard byteCount < bytesMax, let lsn = nextLSN(now) else { return LogAnswer(.backlog) }
         let byteCount = staged.add(record, body, lsn, now, owesSync: owesSync)
         lastLSN.store(lsn.rawValue, ordering: .releasing)
@@ -198,21 +198,27 @@ package struct LogBatch: Equatable, Sendable {
     package func abandon() -> LSN {
         lock.lock()
         defer { lock.unlock() }
-        precondition(isRefusing, "a record could be staged behind this")
+        precondition(admission == .nothing, "a record could be staged behind this")
         staged.drop()
         stagedBytes.store(0, ordering: .releasing)
         return staged.lastLSN
     }
 
     /// From now on records are refused; LSNs for writes that are not logged are still given.
-    package func refuse() { set(isRefusing: true) }
+    package func refuse() { admit(.nothing) }
 
-    package func accept() { set(isRefusing: false) }
+    package func accept() { admit(.everything) }
 
-    private func set(isRefusing: Bool) {
+    /// From now on only records that remove something are taken.
+    package func acceptRemovals() { admit(.removals) }
+
+    /// Which records are taken.
+    private enum Admission { case everything, removals, nothing }
+
+    private func admit(_ admission: Admission) {
         lock.lock()
         defer { lock.unlock() }
-        self.isRefusing = isRefusing
+        self.admission = admission
     }
 
     // MARK: Positions

@@ -34,6 +34,14 @@ package enum LogOperation: UInt8, Sendable, CaseIterable {
     /// Changes nothing. Also what a reader sees in place of a record that it may step over.
     case noop = 32
 
+    /// Whether the state holds less afterwards, whatever it held.
+    var onlyRemoves: Bool {
+        switch self {
+        case .remove, .namespaceFlush, .namespaceDrop: true
+        default: false
+        }
+    }
+
     /// The bit of an operation that may be stepped over by a reader that does not know it.
     package static let skippableBit: UInt8 = 0x80
 }

@@ -43,14 +43,17 @@ extension DurableStore {
         notify()
     }
 
-    /// What the keeper's thread does now and then: reserves LSNs, takes a snapshot when one is due, and heals a log that has failed.
+    /// What the keeper's thread does now and then: reserves LSNs, takes a snapshot when one is due, heals a log that has failed, and keeps
+    /// room for a full disk.
     package func poll() {
         raiseCeiling()
         guard let log = opened.withLock({ $0.isClosed ? nil : $0.log }) else { return }
         healIfDue(log)
-        guard log.state == .ok else { return }
+        log.keepRoom()
+        guard log.state.takesRecords else { return }
         let isDue = snapshots.withLock {
-            $0.isDue(options, bytesWritten: log.bytesWritten, applied: buffer.appliedLSN, now: clock.elapsed())
+            $0.note(isLow: log.state == .low)
+            return $0.isDue(options, bytesWritten: log.bytesWritten, applied: buffer.appliedLSN, now: clock.elapsed())
         }
         // A failure is counted; serving goes on with the older snapshot and a longer log.
         if isDue { _ = try? snapshotNow() }

@@ -124,8 +124,9 @@ package final class DurableStore: Sendable {
         current.manifest.durable = floor
         current.manifest.ceiling = ceiling
         current.manifest.clean = false
-        try directory.publish(current.manifest)
+        try publish(current.manifest, log)
         buffer.start(after: floor, ceiling: ceiling)
+        log.keepRoom()
         current.log = log
         return log
     }
@@ -214,19 +215,21 @@ package final class DurableStore: Sendable {
         }
     }
 
+    /// How much room the directory's disk has; nil when it cannot be told.
+    package var freeBytes: Int64? { try? directory.files.freeBytes() }
+
     // MARK: The manifest
 
     /// Publishes a change of the manifest.
     func publish(_ change: (inout Manifest) -> Void) throws(PersistenceError) {
         let log = log
-        let directory = directory
         try opened.withLock { opened throws(PersistenceError) in
             var manifest = opened.manifest
             manifest.generation += 1
             manifest.durable = max(manifest.durable, log.durableLSN)
             change(&manifest)
             do throws(PersistenceError) {
-                try directory.publish(manifest)
+                try publish(manifest, log)
             } catch {
                 // Never twice, whichever of the two is there.
                 opened.manifest.generation = manifest.generation
@@ -235,6 +238,18 @@ package final class DurableStore: Sendable {
                 throw error
             }
             opened.manifest = manifest
+        }
+    }
+
+    /// With the room that is kept for it, if there is none otherwise.
+    private func publish(_ manifest: Manifest, _ log: any LogBackend) throws(PersistenceError) {
+        do throws(PersistenceError) {
+            try directory.publish(manifest)
+        } catch {
+            // Once names have changed it is not known which of the two is there.
+            guard case .system(let cause, let file) = error, file != FileName.manifestName, log.giveRoom(because: cause, file: file)
+            else { throw error }
+            try directory.publish(manifest)
         }
     }
 

@@ -27,7 +27,7 @@ package enum FileName: Equatable, Sendable {
             case "LOCK": .lock
             case "MANIFEST": .manifest
             case "MANIFEST.prev": .previousManifest
-            case "ballast": .ballast
+            case Self.ballastName: .ballast
             case "lost+found": .lostAndFound
             default: Self.parse(name)
             }
@@ -36,6 +36,7 @@ package enum FileName: Equatable, Sendable {
     package static let lockName = "LOCK"
     package static let manifestName = "MANIFEST"
     package static let previousManifestName = "MANIFEST.prev"
+    package static let ballastName = "ballast"
     package static func segmentName(_ number: UInt32) -> String { "wal-" + padded(number) }
     package static func spareName(_ number: UInt32) -> String { "spare-" + padded(number) }
     package static func snapshotName(_ number: UInt32) -> String { "snap-" + padded(number) }

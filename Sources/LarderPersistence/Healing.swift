@@ -58,6 +58,8 @@ extension DurableStore {
         do throws(PersistenceError) {
             try heal(log)
         } catch {
+            // The next attempt finds the room that was kept.
+            if case .system(let cause, let file) = error { _ = log.giveRoom(because: cause, file: file) }
             let next = healing.withLock { $0.failed(options, now: clock.elapsed()) }
             healingBox.withLock { statistics in
                 statistics.failed += 1

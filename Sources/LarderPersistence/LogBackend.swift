@@ -101,6 +101,16 @@ package protocol LogBackend: AnyObject, Sendable {
     /// Something else that durability rests on has failed, so the log is `failed` too.
     func fail(because error: SystemError, file: String)
 
+    /// Something that durability rests on finds no room on the disk: gives away what is kept for this, and from now on takes only
+    /// records that remove something.
+    ///
+    /// - Returns: Whether there is more room now, so that another attempt makes sense.
+    func giveRoom(because error: SystemError, file: String) -> Bool
+
+    /// Keeps some room for a full disk, if there is any; what was given away is taken back as soon as that is possible. Called when
+    /// a life begins and now and then.
+    func keepRoom()
+
     /// Goes on after a failure, in files that are new. No record is taken until this returns.
     ///
     /// - Parameter save: Makes the whole state durable as it is, which is that of the given position.

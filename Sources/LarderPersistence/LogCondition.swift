@@ -6,17 +6,21 @@ import LarderPlatform
 /// Whether writes can be taken.
 package enum LogState: UInt8, Sendable {
     case ok = 0
+    /// The disk is full, and the room that was kept for this is in use: only what removes something is taken.
+    case low = 1
     /// The disk is full. The same bytes are tried again every second; nothing acknowledged is lost.
-    case full = 1
+    case full = 2
     /// Writing or syncing failed; nothing that was not durable before is acknowledged any more.
-    case failed = 2
+    case failed = 3
     /// Everything in memory is being saved to files that are new, so that the log can go on behind them.
-    case healing = 3
+    case healing = 4
     /// Closed in order.
-    case closed = 4
+    case closed = 5
 
     /// Whether the files that the log writes to can be trusted.
-    var isTrusted: Bool { self == .ok || self == .full }
+    var isTrusted: Bool { rawValue <= LogState.full.rawValue }
+    /// Whether records get to the medium, at least those that remove something.
+    package var takesRecords: Bool { self == .ok || self == .low }
 }
 
 /// The state, why, where and since when.
@@ -37,6 +41,6 @@ package struct LogCondition: Equatable, Sendable, CustomStringConvertible {
 
     package var description: String {
         let cause = error.map { ": \($0)" } ?? ""
-        return "log is \(state)\(cause), \(file), since \(String(timestamp: since))"
+        return "log is \(state == .low ? "low on room" : "\(state)")\(cause), \(file), since \(String(timestamp: since))"
     }
 }

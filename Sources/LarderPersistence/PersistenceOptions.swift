@@ -17,6 +17,9 @@ package struct PersistenceOptions: Sendable {
     /// A segment that has reached this size is followed by another.
     package var segmentBytes = 64 << 20
 
+    /// How much room is kept for a full disk; 0: none.
+    package var ballastBytes = 0
+
     /// A snapshot is due when the log has grown by this, or by what the last snapshot holds before
     /// compression if that is more; 0: never.
     package var snapshotLogBytes = 64 << 20

@@ -42,14 +42,15 @@ struct SegmentedLog: ClosedLog {
     func open(
         _ start: LogStart, buffer: LogBuffer, clock: any Clock, options: PersistenceOptions
     ) throws(PersistenceError) -> any LogBackend {
-        if let tail = start.past.tail { try setAside(tail, at: clock.wall()) }
+        let ballast = Ballast(files: files, byteCount: options.ballastBytes)
+        if let tail = start.past.tail { try setAside(tail, at: clock.wall(), ballast, options.events) }
         let header = SegmentHeader(
             number: max(start.past.lastSegment + 1, manifest.oldestSegment), directory: manifest.directory, epoch: start.epoch,
             previousChecksum: start.past.checksum, firstLSN: LSN(rawValue: start.floor.rawValue + 1),
             previousLSN: start.past.reached, salt: options.random(), ceiling: start.ceiling, wall: start.wall)
         return try WriteAheadLog(
             files: files, clock: clock, buffer: buffer, options: options, header: header, floor: start.floor,
-            oldestSegment: oldest(DataDirectory.segments(try names())))
+            oldestSegment: oldest(DataDirectory.segments(try names())), ballast: ballast)
     }
 
     // MARK: Segments
@@ -82,19 +83,35 @@ struct SegmentedLog: ClosedLog {
 
     private func missing(_ segment: UInt32) -> PersistenceError { .fileMissing(file: FileName.segmentName(segment)) }
 
-    /// Copies a torn tail to a file of its own, which is on the medium when this returns.
-    private func setAside(_ tail: TornTail, at time: Milliseconds) throws(PersistenceError) {
+    /// Copies a torn tail to a file of its own, which is on the medium when this returns. Without room for that the tail stays where
+    /// it is, until its segment goes: it is kept for a person, and nothing reads it.
+    private func setAside(
+        _ tail: TornTail, at time: Milliseconds, _ ballast: Ballast, _ events: StorageEvents
+    ) throws(PersistenceError) {
         let name = FileName.asideName(tail.file, at: time)
-        try naming(name) { () throws(SystemError) in
-            var bytes = ByteBuffer()
-            let source = try files.open(tail.file, .read)
-            _ = try source.read(at: Int64(tail.offset), count: tail.bytes, into: &bytes)
-            try source.close()
-            let target = try files.open(name, .replace)
-            try target.writeAll(bytes.bytes, at: 0)
-            try target.sync()
-            try target.close()
-            try files.syncDirectory()
+        do throws(SystemError) {
+            do throws(SystemError) {
+                try copy(tail, to: name)
+            } catch {
+                guard error.isOutOfSpace, ballast.give() else { throw error }
+                try copy(tail, to: name)
+            }
+        } catch {
+            try? files.remove(name)
+            guard error.isOutOfSpace else { throw .system(error, file: name) }
+            events.add(.notSetAside(file: tail.file, offset: tail.offset, error))
         }
+    }
+
+    private func copy(_ tail: TornTail, to name: String) throws(SystemError) {
+        var bytes = ByteBuffer()
+        let source = try files.open(tail.file, .read)
+        _ = try source.read(at: Int64(tail.offset), count: tail.bytes, into: &bytes)
+        try source.close()
+        let target = try files.open(name, .replace)
+        try target.writeAll(bytes.bytes, at: 0)
+        try target.sync()
+        try target.close()
+        try files.syncDirectory()
     }
 }

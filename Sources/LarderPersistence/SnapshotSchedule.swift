@@ -34,6 +34,7 @@ struct SnapshotSchedule {
     /// One begins when the one before it has ended, so the n-th to begin is the n-th to end.
     private var begun: UInt64 = 0
     private var activityLSN = LSN.zero
+    private var isLow = false
 
     private static let nanoseconds: Int64 = 1_000_000
     /// A start that found more segments than this asks for a snapshot.
@@ -61,6 +62,8 @@ struct SnapshotSchedule {
     func isDue(_ options: PersistenceOptions, bytesWritten: Int, applied: LSN, now: Int64) -> Bool {
         if isRequested { return true }
         guard now >= retryAt else { return false }
+        // On a full disk a snapshot is what makes room, once something was removed.
+        if isLow, applied > lastLSN, now - lastTime >= options.snapshotRetryMilliseconds * Self.nanoseconds { return true }
         let grown = bytesBefore + Int64(bytesWritten - bytesAtLast)
         if let limit = logBytesMax(options), grown >= limit { return true }
         guard options.snapshotMilliseconds > 0, applied > lastLSN else { return false }
@@ -93,6 +96,12 @@ struct SnapshotSchedule {
 
     mutating func failed(_ options: PersistenceOptions, now: Int64) {
         retryAt = now + options.snapshotRetryMilliseconds * Self.nanoseconds
+    }
+
+    /// Whether the log is low on room. When that begins, a snapshot is asked for: what it makes unneeded may be room enough.
+    mutating func note(isLow: Bool) {
+        if isLow && !self.isLow { isRequested = true }
+        self.isLow = isLow
     }
 
     /// Whether LSNs were given since the last call.

@@ -20,6 +20,8 @@ package enum StorageEvent: Sendable, Equatable {
     /// No LSNs could be reserved; writes go on with what is reserved.
     case reserveFailed(PersistenceError, leftMilliseconds: Milliseconds)
     case reserveRaised
+    /// A torn tail stays in its file for want of room.
+    case notSetAside(file: String, offset: Int, SystemError)
 }
 
 /// Events in the order in which they happened, until somebody takes them.
@@ -63,6 +65,8 @@ extension StorageEvent: CustomStringConvertible {
         case .reserveFailed(let error, let left):
             "\(error); nothing acknowledged is lost, but in \(left / 1_000) s writes are refused unless there is room by then"
         case .reserveRaised: "MANIFEST can be written again; writes are taken"
+        case .notSetAside(let file, let offset, let error):
+            "the torn tail of \(file) from byte \(offset) on could not be set aside: \(error); it stays there until the file goes"
         }
     }
 
@@ -78,6 +82,7 @@ extension StorageEvent: CustomStringConvertible {
         case .healingFailed(let error, let next): "event=healing-failed \(Self.fields(error)) next-ms=\(next)"
         case .reserveFailed(let error, let left): "event=manifest-failed \(Self.fields(error)) left-ms=\(left)"
         case .reserveRaised: "event=manifest-written"
+        case .notSetAside(let file, let offset, let error): "event=not-set-aside \(Self.fields(error)) file=\(file) offset=\(offset)"
         }
     }
 

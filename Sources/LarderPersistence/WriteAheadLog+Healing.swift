@@ -18,9 +18,9 @@ extension WriteAheadLog {
         guard let (position, failure) = beginHealing() else { throw .logFailed(condition) }
         do throws(PersistenceError) {
             try save(position)
-            let (file, header) = try beginAnew(at: position)
+            let (file, header, bytes) = try beginAnew(at: position)
             try publish(header.number)
-            endHealing(file, header)
+            endHealing(file, header, bytes)
         } catch {
             // The operator is told why the attempt failed, a client why the log did, and since when.
             enter(failure)
@@ -49,7 +49,9 @@ extension WriteAheadLog {
     }
 
     /// Makes the segment with which the log goes on at `position`; it is on the medium with its name when this returns.
-    private func beginAnew(at position: LSN) throws(PersistenceError) -> (file: any File, header: SegmentHeader) {
+    private func beginAnew(
+        at position: LSN
+    ) throws(PersistenceError) -> (file: any File, header: SegmentHeader, bytes: Int) {
         let header = SegmentHeader(
             number: try unusedNumber(), directory: directory, epoch: epoch, previousChecksum: 0,
             firstLSN: LSN(rawValue: position.rawValue + 1), previousLSN: position, salt: options.random(),
@@ -57,10 +59,12 @@ extension WriteAheadLog {
         let name = FileName.segmentName(header.number)
         // Not the name of a spare file: that would say that the segment before it is there.
         let draft = FileName.temporaryName(name)
+        // As everywhere: what the ballast makes room for when it was needed.
+        let size = ballast.isGiven ? min(options.segmentBytes, ballast.segmentBytes) : options.segmentBytes
         let file = try naming(name) { () throws(SystemError) in
             let file = try files.open(draft, .create)
             do throws(SystemError) {
-                try file.allocate(Int64(options.segmentBytes))
+                try file.allocate(Int64(size))
                 var bytes = ByteBuffer()
                 header.append(to: &bytes)
                 try file.writeAll(bytes.bytes, at: 0)
@@ -74,7 +78,7 @@ extension WriteAheadLog {
             }
             return file
         }
-        return (file, header)
+        return (file, header, size)
     }
 
     /// The number of a segment above all that ever were, those of attempts that failed included.
@@ -89,16 +93,19 @@ extension WriteAheadLog {
         return last + 1
     }
 
-    private func endHealing(_ file: any File, _ header: SegmentHeader) {
+    private func endHealing(_ file: any File, _ header: SegmentHeader, _ bytes: Int) {
         syncing.withLock { _ in
             writing.withLock { state in
                 precondition(header.previousLSN >= writtenLSN, "the log goes backwards")
                 try? state.writer.file.close()
-                state = Writing(writer: LogWriter(file: file, header: header), lastWrite: clock.elapsed())
+                state = Writing(
+                    writer: LogWriter(file: file, header: header), segmentBytes: bytes, lastWrite: clock.elapsed())
                 publishAll(header.previousLSN)
             }
         }
-        enter(LogCondition(state: .ok, error: nil, file: FileName.segmentName(header.number), since: clock.wall()))
+        enter(
+            LogCondition(
+                state: ballast.isGiven ? .low : .ok, error: nil, file: FileName.segmentName(header.number), since: clock.wall()))
         notify()
         // A seal is due soon, and nobody else would say so.
         parker.wake()

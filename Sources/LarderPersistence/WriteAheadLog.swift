@@ -18,6 +18,7 @@ package final class WriteAheadLog: LogBackend {
     let files: any FileSystem
     let directory: DirectoryID
     let epoch: UInt32
+    let ballast: Ballast
 
     private let writtenWord: Atomic<UInt64>
     private let durableWord: Atomic<UInt64>
@@ -37,6 +38,8 @@ package final class WriteAheadLog: LogBackend {
     /// What the write lock covers.
     struct Writing: ~Copyable {
         var writer: LogWriter
+        /// How large the segment was made.
+        var segmentBytes: Int
         /// When the oldest byte was written that is to be synced within the interval, and that no sync has covered or begun to
         /// cover; elapsed nanoseconds. Records of namespaces with `never` are left to the kernel.
         var unsyncedSince: Int64?
@@ -91,7 +94,7 @@ package final class WriteAheadLog: LogBackend {
     /// - Parameter floor: Above every LSN that any earlier start can have given.
     init(
         files: any FileSystem, clock: any Clock, buffer: LogBuffer, options: PersistenceOptions, header: SegmentHeader, floor: LSN,
-        oldestSegment: UInt32
+        oldestSegment: UInt32, ballast: Ballast
     ) throws(PersistenceError) {
         self.clock = clock
         self.buffer = buffer
@@ -100,22 +103,48 @@ package final class WriteAheadLog: LogBackend {
         self.oldestSegment = Atomic(oldestSegment)
         directory = header.directory
         epoch = header.epoch
+        self.ballast = ballast
         let name = FileName.segmentName(header.number)
-        var segments = SegmentFiles(files: files, segmentBytes: options.segmentBytes)
+        var segments = SegmentFiles(files: files)
+        let bytes = try naming(name) { () throws(SystemError) in
+            try Self.prepare(header, with: &segments, options.segmentBytes, ballast)
+        }
         let writer = try naming(name) { () throws(SystemError) in try Self.begin(header, floor, with: &segments) }
         writtenWord = Atomic(floor.rawValue)
         durableWord = Atomic(floor.rawValue)
         intervalWord = Atomic(floor.rawValue)
         conditionBox = Mutex(LogCondition(state: .ok, error: nil, file: name, since: header.wall))
         syncing = Mutex(Syncing(segments: segments))
-        writing = Mutex(Writing(writer: writer, lastWrite: clock.elapsed()))
+        writing = Mutex(Writing(writer: writer, segmentBytes: bytes, lastWrite: clock.elapsed()))
+        if ballast.isGiven {
+            enter(LogCondition(state: .low, error: SystemError(number: SystemError.noSpace, call: "fallocate"), file: name, since: header.wall))
+        }
+    }
+
+    /// Puts `header` into the file that will be its segment. A small one, for which the ballast makes room, when there is none for
+    /// a whole one.
+    ///
+    /// - Returns: How large the file is.
+    private static func prepare(
+        _ header: SegmentHeader, with segments: inout SegmentFiles, _ whole: Int, _ ballast: Ballast
+    ) throws(SystemError) -> Int {
+        let small = min(whole, ballast.segmentBytes)
+        do throws(SystemError) {
+            let bytes = ballast.isGiven ? small : whole
+            try segments.prepare(header, bytes: bytes)
+            return bytes
+        } catch {
+            guard error.isOutOfSpace, ballast.byteCount > 0, !ballast.isGiven else { throw error }
+            _ = ballast.give()
+            try segments.prepare(header, bytes: small)
+            return small
+        }
     }
 
     private static func begin(
         _ header: SegmentHeader, _ floor: LSN, with segments: inout SegmentFiles
     ) throws(SystemError) -> LogWriter {
-        try segments.prepare(header)
-        var writer = LogWriter(file: try segments.publish(header.number), header: header)
+        var writer = LogWriter(file: try segments.publish(header.number).file, header: header)
         writer.beginEmptyFrame(.epochStart, at: floor, durable: header.previousLSN, wall: header.wall)
         _ = try writer.push()
         try writer.file.sync()
@@ -142,7 +171,7 @@ package final class WriteAheadLog: LogBackend {
             // Pairs with the fence of whoever holds the lock: either this sees it free, or they see what is staged.
             atomicMemoryFence(ordering: .sequentiallyConsistent)
             // So much is not written in a worker's turn, which others wait for.
-            if buffer.isEmpty || buffer.byteCount > Self.writeBytesMax || state != .ok { break }
+            if buffer.isEmpty || buffer.byteCount > Self.writeBytesMax || !state.takesRecords { break }
             guard let wrote = writing.withLockIfAvailable({ state in write(&state) }) else { break }
             if !wrote { break }
             advanced = true
@@ -155,8 +184,8 @@ package final class WriteAheadLog: LogBackend {
     /// Writes one batch, if there is one and the segment has room for it.
     private func write(_ state: inout Writing) -> Bool {
         // Asked under the lock: whoever had it may have left a frame for which there was no room.
-        guard self.state == .ok, state.writer.stage(from: buffer, wall: clock.wall()) else { return false }
-        if state.writer.needsSegment(limit: options.segmentBytes) {
+        guard self.state.takesRecords, state.writer.stage(from: buffer, wall: clock.wall()) else { return false }
+        if state.writer.needsSegment(limit: state.segmentBytes) {
             // Only the log's thread changes segments, and nothing else tells it: the batch has left the buffer.
             parker.wake()
             return false
@@ -169,7 +198,7 @@ package final class WriteAheadLog: LogBackend {
         let bytes: Int
         let owesSync = state.writer.owesSync
         do {
-            bytes = try state.writer.push()
+            bytes = try pushWhole(&state)
         } catch {
             fail(error, file: FileName.segmentName(state.writer.segment), canBeFull: true)
             return false
@@ -186,6 +215,16 @@ package final class WriteAheadLog: LogBackend {
         }
         publishWritten(state.writer.reached, &state, now)
         return true
+    }
+
+    /// Once more with the room that was kept, if there is none otherwise.
+    private func pushWhole(_ state: inout Writing) throws(SystemError) -> Int {
+        do throws(SystemError) {
+            return try state.writer.push()
+        } catch {
+            guard giveRoom(because: error, file: FileName.segmentName(state.writer.segment)) else { throw error }
+            return try state.writer.push()
+        }
     }
 
     private func publishWritten(_ reached: LSN, _ state: inout Writing, _ now: Int64) {
@@ -247,7 +286,7 @@ package final class WriteAheadLog: LogBackend {
         // A full disk: the same bytes again first. Nothing may be staged behind a frame that is not written yet.
         if state.writer.isWriting, !push(&state) { return }
         while self.state.isTrusted, state.writer.stage(from: buffer, wall: clock.wall()) {
-            if state.writer.needsSegment(limit: options.segmentBytes), !changeSegment(&state, &syncing) { return }
+            if state.writer.needsSegment(limit: state.segmentBytes), !changeSegment(&state, &syncing) { return }
             state.writer.beginFrame(durable: durableLSN)
             guard push(&state) else { return }
         }
@@ -257,7 +296,7 @@ package final class WriteAheadLog: LogBackend {
 
     /// After idleness: a frame that carries the watermark, or the time.
     private func writeIdleFrame(_ state: inout Writing) {
-        guard self.state == .ok, !state.writer.isBusy, state.unsyncedSince == nil else { return }
+        guard self.state.takesRecords, !state.writer.isBusy, state.unsyncedSince == nil else { return }
         let idle = (clock.elapsed() - state.lastWrite) / Self.nanoseconds
         let isUnsealed = state.writer.watermark < durableLSN && state.unsyncedBytes == 0
         if isUnsealed && idle >= options.sealMilliseconds {
@@ -331,30 +370,31 @@ package final class WriteAheadLog: LogBackend {
     // MARK: Segments
 
     /// Ends the segment and begins the next. The old one is on the medium before the new one has its name.
-    private func changeSegment(_ state: inout Writing, _ syncing: inout Syncing) -> Bool {
+    ///
+    /// - Parameter isNeeded: Otherwise it goes on in the old one when there is no room.
+    private func changeSegment(_ state: inout Writing, _ syncing: inout Syncing, isNeeded: Bool = true) -> Bool {
         let old = state.writer.file
-        do {
-            try old.sync()
-        } catch {
-            fail(error, file: FileName.segmentName(state.writer.segment), canBeFull: false)
-            return false
-        }
-        durableWord.store(state.writer.reached.rawValue, ordering: .releasing)
-        state.unsyncedSince = nil
-        state.unsyncedBytes = 0
+        guard syncHere(&state) else { return false }
         let header = SegmentHeader(
             number: state.writer.segment + 1, directory: directory, epoch: epoch, previousChecksum: state.writer.checksum,
             firstLSN: LSN(rawValue: state.writer.reached.rawValue + 1), previousLSN: state.writer.reached, salt: options.random(),
             ceiling: buffer.ceiling, wall: clock.wall())
         let name = FileName.segmentName(header.number)
-        do {
-            try syncing.segments.prepare(header)
+        do throws(SystemError) {
+            if isNeeded {
+                try prepare(header, &syncing)
+            } else {
+                try syncing.segments.prepare(header, bytes: options.segmentBytes)
+            }
         } catch {
+            if !isNeeded && error.isOutOfSpace { return true }
             fail(error, file: name, canBeFull: true)
             return false
         }
         do {
-            state.writer.change(to: try syncing.segments.publish(header.number), header)
+            let next = try syncing.segments.publish(header.number)
+            state.writer.change(to: next.file, header)
+            state.segmentBytes = next.bytes
             try old.close()
         } catch {
             fail(error, file: name, canBeFull: false)
@@ -363,23 +403,47 @@ package final class WriteAheadLog: LogBackend {
         return true
     }
 
+    /// Syncs the segment while nobody else can write.
+    private func syncHere(_ state: inout Writing) -> Bool {
+        do {
+            try state.writer.file.sync()
+        } catch {
+            fail(error, file: FileName.segmentName(state.writer.segment), canBeFull: false)
+            return false
+        }
+        durableWord.store(state.writer.reached.rawValue, ordering: .releasing)
+        state.unsyncedSince = nil
+        state.unsyncedBytes = 0
+        return true
+    }
+
+    private func prepare(_ header: SegmentHeader, _ syncing: inout Syncing) throws(SystemError) {
+        let wasGiven = ballast.isGiven
+        _ = try Self.prepare(header, with: &syncing.segments, options.segmentBytes, ballast)
+        guard !wasGiven, ballast.isGiven else { return }
+        enterLow(SystemError(number: SystemError.noSpace, call: "fallocate"), file: FileName.segmentName(header.number))
+    }
+
     private func prepareSpare(_ syncing: inout Syncing) {
         let next = writing.withLock { $0.writer.segment + 1 }
         // Without room for it the next change of segments tries again, and reports it.
-        try? syncing.segments.prepare(next)
+        try? syncing.segments.prepare(next, bytes: options.segmentBytes)
     }
 
     // MARK: Snapshots and closing
 
-    /// A new segment is begun if this one holds records.
+    /// A new segment is begun if this one holds records and there is room for another. Otherwise what lies before in the same segment
+    /// stays for as long as that does.
     package func cut() throws(PersistenceError) -> LSN {
         let before = durableLSN
         let reached = syncing.withLock { syncing -> LSN? in
-            guard state == .ok, !syncing.isClosed else { return nil }
+            guard state.takesRecords, !syncing.isClosed else { return nil }
             return writing.withLock { state -> LSN? in
                 writeAll(&state, &syncing)
-                guard self.state == .ok else { return nil }
-                if state.writer.hasRecords, !changeSegment(&state, &syncing) { return nil }
+                guard self.state.takesRecords else { return nil }
+                // What is left on a full disk is for the snapshot.
+                guard self.state == .ok else { return syncHere(&state) ? state.writer.reached : nil }
+                if state.writer.hasRecords, !changeSegment(&state, &syncing, isNeeded: false) { return nil }
                 return state.writer.reached
             }
         }
@@ -430,7 +494,7 @@ package final class WriteAheadLog: LogBackend {
             syncing.isClosed = true
             writing.withLock { state in writeAll(&state, &syncing) }
             _ = sync(isForced: true)
-            let isWhole = state == .ok && durableLSN == writtenLSN
+            let isWhole = state.takesRecords && durableLSN == writtenLSN
             if isWhole {
                 writing.withLock { state in writeEmptyFrame(.clean, &state) }
                 _ = sync(isForced: true)
@@ -443,7 +507,7 @@ package final class WriteAheadLog: LogBackend {
                     fail(error, file: FileName.segmentName(state.writer.segment), canBeFull: false)
                 }
             }
-            return isWhole && state == .ok
+            return isWhole && state.takesRecords
         }
         if durableLSN > before { notify() }
         guard isClean else { throw .logFailed(condition) }
@@ -475,17 +539,71 @@ package final class WriteAheadLog: LogBackend {
         guard state == .full else { return }
         let isOver = conditionBox.withLock { condition in
             guard condition.state == .full else { return false }
+            let next: LogState = ballast.isGiven ? .low : .ok
+            enter(LogCondition(state: next, error: next == .ok ? nil : condition.error, file: condition.file, since: clock.wall()), &condition)
+            return true
+        }
+        if isOver { notify() }
+    }
+
+    // MARK: Room
+
+    package func giveRoom(because error: SystemError, file: String) -> Bool {
+        guard error.isOutOfSpace, ballast.give() else { return false }
+        enterLow(error, file: file)
+        return true
+    }
+
+    /// In a worse state nothing changes; that it is low then shows when the state gets better.
+    private func enterLow(_ error: SystemError, file: String) {
+        let isNew = conditionBox.withLock { condition in
+            guard condition.state == .ok else { return false }
+            enter(LogCondition(state: .low, error: error, file: file, since: clock.wall()), &condition)
+            return true
+        }
+        if isNew { notify() }
+    }
+
+    package func keepRoom() {
+        guard state.isTrusted, ballast.byteCount > 0, !ballast.isLaid else { return }
+        let wasGiven = ballast.isGiven
+        // To find that out by trying would take what deletes and a snapshot need, for a moment.
+        if wasGiven, let free = try? files.freeBytes(), free < Int64(ballast.byteCount + options.segmentBytes) { return }
+        do throws(SystemError) {
+            try ballast.lay()
+        } catch {
+            if !wasGiven, ballast.isGiven { enterLow(error, file: FileName.ballastName) }
+            return
+        }
+        guard wasGiven else { return }
+        // Without a whole segment it would be full again at once.
+        guard syncing.withLock({ prepareWhole(&$0) }) else {
+            _ = ballast.give()
+            return
+        }
+        let isOver = conditionBox.withLock { condition in
+            guard condition.state == .low else { return false }
             enter(LogCondition(state: .ok, error: nil, file: condition.file, since: clock.wall()), &condition)
             return true
         }
         if isOver { notify() }
     }
 
+    private func prepareWhole(_ syncing: inout Syncing) -> Bool {
+        guard !syncing.isClosed else { return false }
+        let next = writing.withLock { $0.writer.segment + 1 }
+        return (try? syncing.segments.prepare(next, bytes: options.segmentBytes)) != nil
+    }
+
     func enter(_ next: LogCondition) { conditionBox.withLock { enter(next, &$0) } }
 
     /// Changes the state, and whether records are taken with it: one does not change without the other.
     private func enter(_ next: LogCondition, _ condition: inout LogCondition) {
-        if next.state == .ok, !isClosing.load(ordering: .acquiring) { buffer.accept() } else { buffer.refuse() }
+        switch next.state {
+        case .ok where !isClosing.load(ordering: .acquiring): buffer.accept()
+        case .low where !isClosing.load(ordering: .acquiring): buffer.acceptRemovals()
+        default: buffer.refuse()
+        }
         condition = next
         stateWord.store(next.state.rawValue, ordering: .releasing)
         options.events.add(.log(next))

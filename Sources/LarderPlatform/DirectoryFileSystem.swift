@@ -63,6 +63,13 @@ package final class DirectoryFileSystem: FileSystem {
         }
     }
 
+    package func freeBytes() throws(SystemError) -> Int64 {
+        var status = statvfs()
+        try systemCall("fstatvfs") { unsafe fstatvfs(directory, &status) }
+        // What is kept for the superuser is not counted, whoever runs this.
+        return Int64(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+    }
+
     package func syncDirectory() throws(SystemError) {
         try systemCall("fsync") { fsync(directory) }
     }

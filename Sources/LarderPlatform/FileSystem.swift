@@ -47,6 +47,9 @@ package protocol FileSystem: AnyObject, Sendable {
     /// The names of all entries, sorted, without `.` and `..`.
     func list() throws(SystemError) -> [String]
 
+    /// How many bytes more could be written, as far as the file system knows; a quota may allow less.
+    func freeBytes() throws(SystemError) -> Int64
+
     /// Returns when the names are on the medium.
     func syncDirectory() throws(SystemError)
 

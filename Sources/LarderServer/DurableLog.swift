@@ -39,19 +39,20 @@ package final class DurableLog: ReplyLog {
             snapshots: durable.snapshotsFinished, lastSnapshotFailed: durable.lastSnapshotFailed)
     }
 
-    package var isWorking: Bool { log.map { $0.state == .ok } ?? true }
+    package var isWorking: Bool { log.map { $0.state.takesRecords } ?? true }
 
     package var refusal: LogRefusal {
         guard let condition = log?.condition else { return LogRefusal(isDiskFull: false, text: "The log is not open.") }
         let advice =
             switch condition.state {
             case .ok: "Writes are taken again by now."
+            case .low: "Deletes are taken, and so is everything else as soon as there is room on the disk."
             case .full: "Make room on the disk; writes are taken again as soon as there is some."
             case .failed, .healing:
                 "Reads go on, and nothing that was acknowledged is lost. All of it is saved to new files; writes are taken again when that succeeds."
             case .closed: "The server is stopping."
             }
-        return LogRefusal(isDiskFull: condition.state == .full, text: "\(condition). Nothing was changed. \(advice)")
+        return LogRefusal(isDiskFull: condition.state == .full || condition.state == .low, text: "\(condition). Nothing was changed. \(advice)")
     }
 
     package var reserveRefusal: LogRefusal? {
@@ -77,6 +78,10 @@ package final class DurableLog: ReplyLog {
         guard let log else { return }
         figure("larder_log_bytes_total", "Bytes written to the log since the start.", true, Int64(log.bytesWritten))
         figure("larder_log_unsynced_milliseconds", "Age of the oldest byte that the medium should have and is not known to have.", false, log.unsyncedMilliseconds)
+        figure(
+            "larder_log_state", "0 ok, 1 low on room (only deletes are taken), 2 full, 3 failed, 4 healing, 5 closed.", false,
+            Int64(log.state.rawValue))
+        if let free = durable.freeBytes { figure("larder_disk_free_bytes", "What the data directory's disk has room for.", false, free) }
         let healing = durable.healingStatistics
         figure("larder_log_healed_total", "Times that the log failed and went on in new files.", true, Int64(healing.succeeded))
         figure("larder_log_healing_failed_total", "Attempts at that which failed.", true, Int64(healing.failed))

@@ -34,6 +34,7 @@ extension ServerConfiguration {
         options.snapshotLogBytes = snapshotLogBytes
         options.snapshotMilliseconds = Milliseconds(snapshotEverySeconds) * 1_000
         options.snapshotBytesPerSecond = snapshotBytesPerSecond
+        options.ballastBytes = ballastBytes
         return options
     }
 

@@ -55,6 +55,9 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// How fast a snapshot is written; 0: as fast as the disk takes it.
     package var snapshotBytesPerSecond = 25_000_000
 
+    /// How much room on the disk is kept for the day when it is full; 0: none.
+    package var ballastBytes = 67_108_864
+
     // MARK: Bounds on clients
 
     package var connectionsMax = 10_000

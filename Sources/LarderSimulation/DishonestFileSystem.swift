@@ -45,6 +45,7 @@ package final class DishonestFileSystem: FileSystem {
     package func link(_ name: String, as second: String) throws(SystemError) { try files.link(name, as: second) }
     package func remove(_ name: String) throws(SystemError) { try files.remove(name) }
     package func list() throws(SystemError) -> [String] { try files.list() }
+    package func freeBytes() throws(SystemError) -> Int64 { try files.freeBytes() }
 
     package func syncDirectory() throws(SystemError) {
         if lie != .directorySyncsDoNothing { try files.syncDirectory() }

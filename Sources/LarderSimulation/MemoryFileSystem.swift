@@ -47,6 +47,7 @@ package final class MemoryFileSystem: FileSystem {
         var disk: SimulatedDisk
         var owner: String?
         var isReadOnly = false
+        var capacity = Int.max
         var callCount = 0
         var fault: (@Sendable (Occurrence) -> Fault?)?
         var witness: (@Sendable (Occurrence) -> Void)?
@@ -80,6 +81,13 @@ package final class MemoryFileSystem: FileSystem {
 
     /// How many changing calls there were.
     package var callCount: Int { state.withLock { $0.callCount } }
+
+    /// How many bytes all files together may have.
+    package func setCapacity(_ bytes: Int) {
+        state.withLock { $0.capacity = bytes }
+    }
+
+    package var usedBytes: Int { state.withLock { $0.disk.namedBytes } }
 
     package func setReadOnly(_ isReadOnly: Bool) {
         state.withLock { $0.isReadOnly = isReadOnly }
@@ -176,6 +184,12 @@ package final class MemoryFileSystem: FileSystem {
         try perform(.list, path, isChange: false) { (state, _) throws(SystemError) in state.disk.names.keys.sorted() }
     }
 
+    package func freeBytes() throws(SystemError) -> Int64 {
+        state.withLock { state in
+            state.capacity == .max ? .max : Int64(max(0, state.capacity - state.disk.namedBytes))
+        }
+    }
+
     package func syncDirectory() throws(SystemError) {
         try perform(.syncDirectory, path) { (state, _) throws(SystemError) in state.disk.syncNames() }
     }
@@ -220,6 +234,12 @@ package final class MemoryFileSystem: FileSystem {
         }
         if isChange { state.withLock { $0.witness }?(occurrence) }
         return result
+    }
+
+    /// Fails when a file that ends at `end` would not fit beside the others.
+    fileprivate func requireRoom(_ file: Int, upTo end: Int, _ state: State) throws(SystemError) {
+        guard state.capacity < .max, let present = state.disk.files[file]?.cached.count, end > present else { return }
+        if state.disk.namedBytes + end - present > state.capacity { throw SystemError(number: SystemError.noSpace, call: "simulated") }
     }
 
     private func withState<Result>(
@@ -274,6 +294,7 @@ private final class MemoryFile: File {
         return try system.perform(.write, name, file: file) { (state, fault) throws(SystemError) in
             var count = bytes.count
             if case .short(let limit) = fault { count = min(count, limit) }
+            try system.requireRoom(file, upTo: Int(offset) + count, state)
             state.disk.change(file, .write(offset: Int(offset), bytes: Array(bytes[..<count])))
             return count
         }
@@ -291,6 +312,7 @@ private final class MemoryFile: File {
 
     func allocate(_ bytes: Int64) throws(SystemError) {
         try system.perform(.allocate, name, file: file) { (state, _) throws(SystemError) in
+            try system.requireRoom(file, upTo: Int(bytes), state)
             state.disk.change(file, .resize(Int(bytes)))
         }
     }

@@ -226,6 +226,10 @@ package final class MemoryLog: ClosedLog, LogBackend {
 
     package func fail(because error: SystemError, file: String) { refuse(.failed, because: error) }
 
+    /// There are no files that could need room.
+    package func giveRoom(because error: SystemError, file: String) -> Bool { false }
+    package func keepRoom() {}
+
     package func heal(
         save: (LSN) throws(PersistenceError) -> Void, publish: (UInt32) throws(PersistenceError) -> Void
     ) throws(PersistenceError) {

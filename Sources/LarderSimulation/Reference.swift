@@ -88,7 +88,7 @@ package struct Reference: Sendable {
             return change(space, life, { life.store.dropNamespace($0, now: now) }) { .drop($0) }
         case .policy(let space, let durability):
             let settings = NamespaceSettings(durability: durability)
-            return change(space, life, { life.store.setNamespaceSettings($0, settings, now: now) }) { .settings($0, settings) }
+            return change(space, life, isRemoval: false, { life.store.setNamespaceSettings($0, settings, now: now) }) { .settings($0, settings) }
         }
     }
 
@@ -101,7 +101,7 @@ package struct Reference: Sendable {
         let hash: KeyHash
         let live: ModelEntry?
         let now: Milliseconds
-        let problem: (WriteResult) -> String?
+        let problem: (WriteResult, _ isRemoval: Bool) -> String?
 
         func condition(_ expectation: Expectation) -> WriteCondition {
             let version = live?.version.rawValue ?? 5
@@ -125,7 +125,7 @@ package struct Reference: Sendable {
         let call = Call(
             namespace: namespace, key: model, hash: life.store.hash(namespace, bytes.span.bytes),
             live: content.live(model, now), now: now,
-            problem: { Self.excuse($0.outcome, life) })
+            problem: { Self.excuse($0.outcome, life, isRemoval: $1) })
         if let problem = body(&self, call) { return "\(Operation.spaces[space])/\(key): \(problem)" }
         return checkRead(call, life).map { "\(Operation.spaces[space])/\(key): \($0)" }
     }
@@ -138,9 +138,10 @@ package struct Reference: Sendable {
     }
 
     /// Why the log need not have taken a write; or what is wrong when it has no reason.
-    private static func excuse(_ outcome: WriteOutcome, _ life: StorageLife) -> String? {
+    private static func excuse(_ outcome: WriteOutcome, _ life: StorageLife, isRemoval: Bool = false) -> String? {
         let (buffer, state) = (life.buffer, life.log.state)
         switch outcome {
+        case .refused where isRemoval && state == .low: return "a removal was refused for want of room"
         case .refused: return state == .ok ? "refused by a log that is well" : nil
         // The reserve of LSNs is used up: the clock ran ahead of the last ceiling.
         case .backlog: return max(life.now, buffer.appliedLSN.milliseconds) >= buffer.ceiling.milliseconds ? nil : "backlog with room"
@@ -164,16 +165,16 @@ package struct Reference: Sendable {
 
     private mutating func removed(_ result: WriteResult, _ call: Call) -> String? {
         if call.live == nil { return unchanged(result, .notFound, call) }
-        if isDeclined(result) { return decline(result, call) }
+        if isDeclined(result) { return decline(result, call, isRemoval: true) }
         guard result.outcome == .removed else { return "\(result.outcome), not removed" }
         guard result.lsn > history.given else { return "LSN \(result.lsn.rawValue) was given before" }
         note(.remove(call.key), at: result.lsn, durability: call.namespace.settings.durability)
         return nil
     }
 
-    private mutating func decline(_ result: WriteResult, _ call: Call) -> String? {
+    private mutating func decline(_ result: WriteResult, _ call: Call, isRemoval: Bool = false) -> String? {
         declined += 1
-        return call.problem(result)
+        return call.problem(result, isRemoval)
     }
 
     private func unchanged(_ result: WriteResult, _ outcome: WriteOutcome, _ call: Call) -> String? {
@@ -235,13 +236,13 @@ package struct Reference: Sendable {
     }
 
     private mutating func change(
-        _ space: Int, _ life: StorageLife, _ body: (Namespace) -> WriteResult, _ change: (UInt32) -> ModelChange
+        _ space: Int, _ life: StorageLife, isRemoval: Bool = true, _ body: (Namespace) -> WriteResult, _ change: (UInt32) -> ModelChange
     ) -> String? {
         guard let (namespace, number) = find(space, life) else { return missing(space, life) }
         let result = body(namespace)
         if isDeclined(result) {
             declined += 1
-            return Self.excuse(result.outcome, life)
+            return Self.excuse(result.outcome, life, isRemoval: isRemoval)
         }
         guard result.outcome == .removed || result.outcome == .updated else { return "\(result.outcome)" }
         guard result.lsn > history.given else { return "LSN \(result.lsn.rawValue) was given before" }

@@ -96,6 +96,9 @@ package struct SimulatedDisk: Sendable {
         unsyncedNames.append(step)
     }
 
+    /// What all files that have a name take.
+    var namedBytes: Int { Set(names.values).reduce(0) { $0 + (files[$1]?.cached.count ?? 0) } }
+
     mutating func syncNames() {
         durableNames = names
         unsyncedNames = []

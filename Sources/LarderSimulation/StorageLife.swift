@@ -28,6 +28,7 @@ package final class StorageLife: Sendable {
         // At every turn of the keeper.
         options.healMilliseconds = 0
         options.healMillisecondsMax = 0
+        options.ballastBytes = 4_096
         options.loadThreads = 1
         options.owner = "pid 1\n"
         let generator = Mutex(SeededGenerator(seed: seed))

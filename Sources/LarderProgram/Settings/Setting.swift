@@ -114,6 +114,11 @@ package struct Setting: Sendable {
                 "How fast a snapshot is written. At a tenth of this while more than one turn of the workers in a hundred takes 2 ms or longer.",
             trade: "Faster ends sooner and delays the log's syncs, and so durable writes, on the same disk."),
         Setting(
+            "ballast", .bytes(\.server.ballastBytes, in: 1_048_576...1_099_511_627_776, zero: "none"),
+            meaning: "How much room on the disk is kept for the day when it is full: deletes and a snapshot go on in it, while writes that "
+                + "need room are refused.",
+            trade: "As large as a snapshot, one can be taken on a full disk, which makes room where much was deleted. It is a file of that size."),
+        Setting(
             "connections-max", .count(\.server.connectionsMax, in: 1...1_000_000),
             meaning: "How many connections may be open; further ones are told so (HTTP 503) and closed.",
             trade: "Every connection costs a little memory, more while its requests and replies are under way."),
