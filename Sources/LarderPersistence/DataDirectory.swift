@@ -82,12 +82,15 @@ final class DataDirectory: Sendable {
         if names.contains(FileName.previousManifestName) { throw .manifestMissing(found: FileName.previousManifestName) }
         for name in names {
             switch FileName(name) {
-            case .lock, .lostAndFound: break
+            // They tell less than what stands beside them.
+            case .lock, .lostAndFound, .ballast, .aside: break
             case .temporary where name == Self.manifestDraft: break
-            case .foreign, .temporary, .aside, .ballast: throw .directoryNotEmpty(found: name)
+            case .foreign, .temporary: throw .directoryNotEmpty(found: name)
             case .manifest, .previousManifest, .segment, .spare, .snapshot: throw .manifestMissing(found: name)
             }
         }
+        let remains = names.first { FileName($0) == .ballast || FileName($0) == .aside }
+        if let remains { throw .manifestMissing(found: remains) }
     }
 
     private func read(_ name: String) throws(PersistenceError) -> Manifest {

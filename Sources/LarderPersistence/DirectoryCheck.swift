@@ -21,6 +21,9 @@ package struct DirectoryCheck: Sendable {
     /// Why a start would be refused; nil when it would not.
     package var refusal: PersistenceError?
 
+    /// What would make a start possible that is refused, and what each would keep.
+    package var remedies: [(order: RescueOrder, report: RescueReport)] = []
+
     /// Why the older snapshot and the log behind it could not stand in for the newer one; nil when they could.
     package var olderRefusal: PersistenceError?
 
@@ -52,6 +55,19 @@ package struct DirectoryCheck: Sendable {
         } catch {
             refusal = error
         }
+        if refusal != nil { remedies = Self.remedies(files) }
+    }
+
+    private static func remedies(_ files: any FileSystem) -> [(order: RescueOrder, report: RescueReport)] {
+        let plain = RescueOrder(rebuildsManifest: true)
+        if let report = Rescue.preview(plain, directory: files) { return [(plain, report)] }
+        return RescueMode.allCases.compactMap { mode in
+            for rebuilds in [false, true] {
+                let order = RescueOrder(mode: mode, rebuildsManifest: rebuilds)
+                if let report = Rescue.preview(order, directory: files) { return (order, report) }
+            }
+            return nil
+        }
     }
 
     /// Reads what a start would read if the newest snapshot were lost.
@@ -80,9 +96,4 @@ package struct DirectoryCheck: Sendable {
             return (entry.number, 0, error)
         }
     }
-}
-
-/// Takes records and keeps none.
-private final class ForgottenState: RestorableState {
-    func apply(_ record: borrowing LogRecord) {}
 }

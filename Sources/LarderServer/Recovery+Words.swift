@@ -1,6 +1,8 @@
 // Recovery in the words of the people who wait for it.
 
+import LarderEngine
 import LarderPersistence
+import LarderPlatform
 
 extension RecoveryProgress {
     /// 0 to 100.
@@ -38,7 +40,26 @@ extension PersistenceError {
         switch self {
         case .willNotFit, .outOfMemory:
             ". Raise memory-max, or give the machine or its container more memory; the data is as it was"
+        case .system(let error, _) where error.isOutOfSpace:
+            ". Make room on the disk and start again; the data is as it was"
+        case .manifestMissing, .manifestDamaged:
+            ". `larder check` says what is there, and `larder serve --rebuild-manifest` makes a manifest from it; the data is as it was"
+        case .fileMissing, .foreignFile, .segmentDamaged, .logDamaged, .recordDamaged, .snapshotsDamaged, .logEndsBeforeSnapshot:
+            ". Bring the file back from a copy if there is one. Else `larder check` says what `larder serve --recover=truncate` and "
+                + "`--recover=salvage` would keep; the data is as it was"
         default: ""
         }
+    }
+}
+
+extension RescueReport {
+    /// What an operator is told.
+    var lines: [String] {
+        let how = mode.map { "rescued (\($0.rawValue))" } ?? "MANIFEST made anew"
+        let kept = snapshot.map { "\(entriesLoaded) entries of snapshot \($0) and " } ?? ""
+        let fields = "[event=rescue mode=\(mode?.rawValue ?? "manifest") entries=\(entriesLoaded) records=\(recordsApplied) lsn=\(reached.rawValue) losses=\(losses.count)]"
+        return ["\(how): a start was refused, \(refusal); kept are \(kept)\(recordsApplied) records of the log, through LSN \(reached.rawValue) \(fields)"]
+            + losses.map { "LOST: \($0)" }
+            + (aside.isEmpty ? [] : ["what was there is kept: \(aside.joined(separator: ", "))"])
     }
 }

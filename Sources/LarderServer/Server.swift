@@ -54,12 +54,13 @@ package final class Server: @unchecked Sendable {
         } catch {
             throw ServerError("cannot use the data directory \(configuration.dataDirectory): \(error)")
         }
+        try Self.rescue(files, configuration, time, announce)
         do throws(PersistenceError) {
             durable = try DurableStore(
                 directory: files, clock: time, state: StoredState(store), buffer: buffer,
                 options: configuration.persistence)
         } catch {
-            throw ServerError("\(configuration.dataDirectory): \(error)")
+            throw ServerError("\(configuration.dataDirectory): \(error)\(error.advice)")
         }
         log = DurableLog(durable, buffer: buffer)
         context = ServerContext(configuration: configuration, store: store, time: time, log: log)
@@ -81,6 +82,26 @@ package final class Server: @unchecked Sendable {
             throw ServerError("cannot wait for connections: \(error)")
         }
         maintenance = Maintenance(server: context, announce: announce)
+    }
+
+    /// Does about a damaged directory what the operator has said.
+    private static func rescue(
+        _ files: DirectoryFileSystem, _ configuration: ServerConfiguration, _ time: ServerTime, _ announce: (String) -> Void
+    ) throws(ServerError) {
+        guard !configuration.rescue.isEmpty else { return }
+        do throws(PersistenceError) {
+            let report = try Rescue.run(
+                configuration.rescue, directory: files, clock: time, options: configuration.persistence
+            ) {
+                // Of no use afterwards: the start reads what the rescue has saved.
+                StoredState(Store(
+                    configuration: configuration.store, log: LogBuffer(bytesMax: 1),
+                    namespaces: configuration.namespaces(created: time.now())))
+            }
+            for line in report?.lines ?? ["nothing had to be rescued: the data directory is as it should be"] { announce(line) }
+        } catch {
+            throw ServerError("\(configuration.dataDirectory): \(error)\(error.advice)")
+        }
     }
 
     /// Where the server listens.

@@ -3,6 +3,7 @@
 // Knows nothing of where they came from: the table of settings (LarderProgram/Settings) reads the command line, the
 // environment and the file, names units and ranges, and fills this in. The defaults here are the defaults.
 
+import LarderPersistence
 import LarderPlatform
 import LarderWire
 
@@ -57,6 +58,9 @@ package struct ServerConfiguration: Sendable, Equatable {
 
     /// How much room on the disk is kept for the day when it is full; 0: none.
     package var ballastBytes = 67_108_864
+
+    /// What may be done about a data directory that a start refuses. Not a setting: said once, by a person who has looked.
+    package var rescue = RescueOrder()
 
     // MARK: Bounds on clients
 

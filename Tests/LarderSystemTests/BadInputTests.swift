@@ -271,6 +271,47 @@ import Testing
         }
     }
 
+    @Test func `a damaged directory is refused, the checker says what helps, and that helps`() throws {
+        let server = ServerProcess()
+        defer { server.removeDirectory() }
+        try server.start()
+        let client = try BinaryClient(port: server.port)
+        for index in 0..<2_000 { #expect(try client.put("k/\(index)", Array("value \(index)".utf8)).status == .created) }
+        server.kill()
+        let data = server.dataDirectory
+        let log = data + "/" + (try #require(FileManager.default.contentsOfDirectory(atPath: data).filter { $0.hasPrefix("wal-") }.max()))
+        let handle = try FileHandle(forUpdating: URL(fileURLWithPath: log))
+        try handle.seek(toOffset: 100_000)
+        try handle.write(contentsOf: Data([UInt8](repeating: 0x5A, count: 40)))
+        try handle.close()
+        for name in ["MANIFEST", "MANIFEST.prev"] { try FileManager.default.removeItem(atPath: "\(data)/\(name)") }
+
+        let refused = ServerProcess.run(["serve", "--listen", "127.0.0.1:0", "--data", data])
+        #expect(refused.status != 0 && refused.error.contains("larder check"), "\(refused.error)")
+        let checked = ServerProcess.run(["check", data])
+        #expect(checked.status == 1)
+        for mode in ["truncate", "salvage"] {
+            #expect(checked.output.contains("`larder serve --recover=\(mode) --rebuild-manifest` would keep"), "\(checked.output)")
+        }
+        let rescued = ServerProcess(directory: server.directory, arguments: ["--recover=salvage", "--rebuild-manifest"])
+        try rescued.start()
+        #expect(rescued.logText.contains("rescued (salvage)") && rescued.logText.contains("LOST: wal-"), "\(rescued.logText)")
+        let reader = try BinaryClient(port: rescued.port)
+        var found = 0
+        for index in 0..<2_000 {
+            let answer = try reader.get("k/\(index)")
+            if answer.status == .notFound { continue }
+            #expect(answer.value == Array("value \(index)".utf8))
+            found += 1
+        }
+        #expect(found > 1_900 && found < 2_000)
+        rescued.kill()
+        #expect(try FileManager.default.contentsOfDirectory(atPath: data).contains { $0.hasPrefix("aside-") && $0.contains("-wal-") })
+        // It can be given again, and does nothing then.
+        try rescued.start()
+        #expect(rescued.logText.contains("nothing had to be rescued"), "\(rescued.logText)")
+    }
+
     /// Flips a byte of each file, expects that the server and the checker name it, and puts the bytes back.
     static func damage(_ paths: [String], at offset: UInt64, _ server: ServerProcess, expect name: String) throws {
         func flip() throws {

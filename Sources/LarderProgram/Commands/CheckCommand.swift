@@ -46,6 +46,18 @@ struct CheckOutput: Printable, Equatable {
         let damage: String?
     }
 
+    /// Something that makes a start possible.
+    struct Remedy: Encodable, Equatable {
+        /// What `larder serve` has to be given.
+        let options: String
+        let snapshot: UInt32?
+        let entries: Int
+        let records: Int
+        /// The last LSN that is kept.
+        let reached: UInt64
+        let losses: [String]
+    }
+
     let directory: String
     private(set) var verdict: Verdict
     /// Why a start would be refused; left out when it would not.
@@ -59,6 +71,8 @@ struct CheckOutput: Printable, Equatable {
     /// durable. No damage.
     private(set) var bytesCut = 0
     private(set) var stoppedInOrder = false
+    /// What would help; empty when nothing has to.
+    private(set) var remedies: [Remedy] = []
 
     init(of path: String) {
         directory = path
@@ -85,6 +99,11 @@ struct CheckOutput: Printable, Equatable {
             recordsReplayed = report.recordsReplayed
             bytesCut = report.bytesCut
             stoppedInOrder = check.log?.endsClean ?? false
+        }
+        remedies = check.remedies.map { order, report in
+            Remedy(
+                options: order.options, snapshot: report.snapshot, entries: report.entriesLoaded, records: report.recordsApplied,
+                reached: report.reachedNumber, losses: report.losses)
         }
         verdict = check.isEmpty ? .empty : check.isSound ? .sound : check.refusal.map(Self.verdict) ?? .damaged
     }
@@ -114,6 +133,11 @@ struct CheckOutput: Printable, Equatable {
             lines.append("log: \(recordsReplayed) records, \(stoppedInOrder ? "stopped in order" : "not stopped in order")")
         }
         if bytesCut > 0 { lines.append("log: \(bytesCut) bytes at the end were under way and will be set aside") }
+        for remedy in remedies {
+            let snapshot = remedy.snapshot.map { "\(remedy.entries) entries of snapshot \($0) and " } ?? ""
+            lines.append("`larder serve \(remedy.options)` would keep \(snapshot)\(remedy.records) records of the log, through LSN \(remedy.reached)")
+            for loss in remedy.losses { lines.append("    without \(loss)") }
+        }
         return lines.map { $0 + "\n" }.joined()
     }
 }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import LarderBytes
+import LarderPersistence
 import LarderPlatform
 import LarderServer
 
@@ -19,6 +20,15 @@ package struct ServeCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("A settings file (LARDER_CONFIG).", valueName: "FILE"))
     var config: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "For a data directory that a start refuses: truncate keeps everything before the damage, salvage every record that is whole. `larder check` says what each would keep. The old files are kept as aside-*.",
+            valueName: "truncate|salvage"))
+    var recover: RescueMode?
+
+    @Flag(help: "For a data directory whose manifests are gone or damaged: make one from the other files.")
+    var rebuildManifest = false
 
     @OptionGroup(title: "Settings")
     package var settings: SettingOptions
@@ -38,7 +48,18 @@ package struct ServeCommand: ParsableCommand {
 
     /// What the server is to be told.
     package func configuration(environment: [String: String]) throws(SettingsError) -> ServerConfiguration {
-        try SettingsReader.read(options: settings.given, file: config, environment: environment)
+        var configuration = try SettingsReader.read(options: settings.given, file: config, environment: environment)
+        configuration.rescue = RescueOrder(mode: recover, rebuildsManifest: rebuildManifest)
+        return configuration
+    }
+}
+
+extension RescueMode: ExpressibleByArgument {}
+
+extension RescueOrder {
+    /// As they are given to `larder serve`.
+    var options: String {
+        ((mode.map { ["--recover=\($0.rawValue)"] } ?? []) + (rebuildsManifest ? ["--rebuild-manifest"] : [])).joined(separator: " ")
     }
 }
 

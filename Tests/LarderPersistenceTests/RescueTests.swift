@@ -1,0 +1,254 @@
+import LarderEngine
+import LarderPersistence
+import LarderPlatform
+import LarderSimulation
+import Testing
+
+/// Directories that a start refuses, and what an operator can have done about them.
+@Suite("Rescue") struct RescueTests {
+    /// A directory with two snapshots and a log of several segments: `key0` to `key59`, then removals of every tenth.
+    private func directory() throws -> (files: MemoryFileSystem, history: History, given: LSN) {
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: Rig.options(segmentBytes: 8_192))
+        for index in 0..<60 {
+            rig.set("key\(index)", String(repeating: "v", count: 300))
+            rig.sync()
+            if index == 20 || index == 40 { try rig.store.snapshotNow() }
+        }
+        for index in stride(from: 0, to: 60, by: 10) { rig.write(.remove("key\(index)")) }
+        rig.sync()
+        return (rig.files.copy(), rig.history, rig.buffer.appliedLSN)
+    }
+
+    private func rescue(_ files: MemoryFileSystem, _ mode: RescueMode?, rebuild: Bool = false) throws -> RescueReport? {
+        try Rescue.run(
+            RescueOrder(mode: mode, rebuildsManifest: rebuild), directory: files, clock: ManualClock(), options: Rig.options()
+        ) { ModelState() }
+    }
+
+    private func segments(_ files: MemoryFileSystem) throws -> [String] { try files.list().filter { $0.hasPrefix("wal-") } }
+    private func snapshots(_ files: MemoryFileSystem) throws -> [String] { try files.list().filter { $0.hasPrefix("snap-") } }
+
+    private func refusal(_ files: MemoryFileSystem) -> PersistenceError? {
+        do {
+            _ = try Rig.start(files.copy())
+            return nil
+        } catch {
+            return error as? PersistenceError
+        }
+    }
+
+    /// Starts, sees that it works and that no LSN is given twice, and gives the keys that are there.
+    private func keys(_ files: MemoryFileSystem, after given: LSN) throws -> Set<String> {
+        let (rig, _) = try Rig.start(files)
+        let keys = Set(rig.state.current.alive.keys)
+        #expect(rig.buffer.appliedLSN >= given)
+        rig.set("after", "1")
+        rig.sync()
+        let (next, _) = try Rig.start(rig.files.afterPowerCut(seed: 1), history: rig.history)
+        #expect(Set(next.state.current.alive.keys) == keys.union(["after"]))
+        #expect(DirectoryCheck(directory: rig.files.copy()).refusal == nil)
+        return keys
+    }
+
+    /// Everything of the old state is still there, byte for byte.
+    private func expectAside(_ old: MemoryFileSystem, in files: MemoryFileSystem, _ report: RescueReport) throws {
+        for name in try old.list() {
+            switch FileName(name) {
+            case .manifest, .previousManifest, .segment, .snapshot:
+                let aside = try #require(report.aside.first { $0.hasSuffix("-\(name)") }, "\(name) is not kept")
+                #expect(files.content(aside) == old.content(name), "\(name)")
+            default: break
+            }
+        }
+    }
+
+    @Test func `a directory that is sound is left alone, whatever was allowed`() throws {
+        let (files, _, _) = try directory()
+        let before = files.disk.content
+        for mode in RescueMode.allCases {
+            #expect(try rescue(files, mode, rebuild: true) == nil)
+            #expect(files.disk.content.filter { $0.key != FileName.lockName } == before.filter { $0.key != FileName.lockName })
+        }
+        #expect(try rescue(MemoryFileSystem(), .salvage, rebuild: true) == nil)
+    }
+
+    @Test func `what is damaged is refused as before when nothing was allowed for it`() throws {
+        let (files, _, _) = try directory()
+        let name = try #require(segments(files).dropLast().last)
+        files.flip(bit: 8 * 5_000, of: name)
+        let before = files.disk.content
+        #expect(throws: PersistenceError.self) { try rescue(files, nil, rebuild: true) }
+        #expect(files.disk.content.filter { $0.key != FileName.lockName } == before.filter { $0.key != FileName.lockName })
+    }
+
+    @Test func `a flipped bit in the log: a prefix, or all but one record`() throws {
+        let (whole, history, given) = try directory()
+        let name = try #require(segments(whole).dropLast().last)
+        let position = 5_000
+        for mode in RescueMode.allCases {
+            let files = whole.copy()
+            files.flip(bit: 8 * position, of: name)
+            let damaged = files.copy()
+            #expect(refusal(files) != nil)
+            let report = try #require(try rescue(files, mode))
+            try expectAside(damaged, in: files, report)
+            let keys = try keys(files, after: given)
+            let all = Set(history.content(through: history.last).alive.keys)
+            switch mode {
+            case .truncate:
+                #expect(keys == Set(history.content(through: report.reached).alive.keys))
+                #expect(report.reached < history.last)
+                #expect(report.losses.count == 1)
+            case .salvage:
+                #expect(keys.isSubset(of: all) && keys.count >= all.count - 1, "\(all.subtracting(keys)), \(report.losses)")
+                #expect(!report.losses.isEmpty)
+            }
+        }
+    }
+
+    @Test func `both snapshots are damaged: what is whole of the newest, and the log`() throws {
+        let (whole, history, given) = try directory()
+        for name in try snapshots(whole) {
+            let count = try #require(whole.content(name)).count
+            whole.flip(bit: 8 * (count / 2), of: name)
+        }
+        #expect(refusal(whole) != nil)
+        #expect(throws: PersistenceError.self) { try rescue(whole.copy(), .truncate) }
+        let files = whole.copy()
+        let report = try #require(try rescue(files, .salvage))
+        let keys = try keys(files, after: given)
+        #expect(keys.isSubset(of: Set(history.content(through: history.last).alive.keys)))
+        // The log from the older snapshot on is there.
+        #expect(keys.contains("key59") && keys.contains("key25"))
+        #expect(report.losses.contains { $0.contains("snap-") }, "\(report.losses)")
+    }
+
+    @Test func `a segment is missing: the log before it, or everything else`() throws {
+        let (whole, history, given) = try directory()
+        let name = try #require(segments(whole).dropLast().last)
+        try whole.remove(name)
+        #expect(refusal(whole) == .fileMissing(file: name))
+        for mode in RescueMode.allCases {
+            let files = whole.copy()
+            let report = try #require(try rescue(files, mode))
+            let keys = try keys(files, after: given)
+            if mode == .truncate { #expect(keys == Set(history.content(through: report.reached).alive.keys)) }
+            #expect(keys.contains("key59") == (mode == .salvage))
+            #expect(!report.losses.isEmpty)
+        }
+    }
+
+    @Test func `the header of a segment is damaged: its frames are found without it`() throws {
+        let (whole, history, given) = try directory()
+        let name = try #require(segments(whole).last)
+        whole.flip(bit: 8 * 30, of: name)
+        #expect(refusal(whole) != nil)
+        for mode in RescueMode.allCases {
+            let files = whole.copy()
+            _ = try #require(try rescue(files, mode))
+            let keys = try keys(files, after: given)
+            if mode == .salvage { #expect(keys == Set(history.content(through: history.last).alive.keys)) }
+        }
+    }
+
+    @Test func `what an earlier start has cut off the log is not brought back`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("kept", "1")
+        rig.sync()
+        rig.set("cut", "2")
+        rig.log.writeIfIdle()
+        let cut = MemoryFileSystem(rig.files.disk.afterPowerCut(CrashState(data: .none, names: .all)))
+        // The frame gets to the medium after all, behind the back of the start that has cut it.
+        let written = try #require(rig.files.content(FileName.segmentName(1)))
+        let (next, report) = try Rig.start(cut, history: rig.history)
+        #expect(report.reached < rig.history.last)
+        next.set("later", "3")
+        next.sync()
+        let files = next.files.copy()
+        files.setContent(FileName.segmentName(1), written)
+        #expect(refusal(files) == nil)
+        files.flip(bit: 8 * 4_100, of: FileName.segmentName(1))
+        #expect(refusal(files) != nil)
+        _ = try #require(try rescue(files, .salvage))
+        let keys = try keys(files, after: next.buffer.appliedLSN)
+        #expect(!keys.contains("cut"))
+        #expect(keys.contains("later"))
+    }
+
+    // MARK: Manifests
+
+    @Test(arguments: ["missing", "both missing", "both damaged"])
+    func `no manifest can be read: one is made from the other files`(kind: String) throws {
+        let (whole, history, given) = try directory()
+        let files = whole.copy()
+        switch kind {
+        case "missing": try files.remove(FileName.manifestName)
+        case "both missing":
+            try files.remove(FileName.manifestName)
+            try files.remove(FileName.previousManifestName)
+        default:
+            files.flip(bit: 100, of: FileName.manifestName)
+            files.flip(bit: 100, of: FileName.previousManifestName)
+        }
+        let damaged = files.copy()
+        #expect(refusal(files) != nil)
+        let check = DirectoryCheck(directory: files.copy())
+        #expect(check.remedies.map(\.order) == [RescueOrder(rebuildsManifest: true)])
+        #expect(throws: PersistenceError.self) { try rescue(files.copy(), .salvage) }
+        let report = try #require(try rescue(files, nil, rebuild: true))
+        #expect(report.rebuiltManifest)
+        try expectAside(damaged, in: files, report)
+        #expect(try keys(files, after: given) == Set(history.content(through: history.last).alive.keys))
+    }
+
+    @Test func `a directory without its manifest was taken for somebody else's when a ballast was there`() throws {
+        var options = Rig.options()
+        options.ballastBytes = 10_000
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
+        rig.set("a", "1")
+        rig.sync()
+        let files = rig.files.copy()
+        for name in [FileName.manifestName, FileName.previousManifestName] { try files.remove(name) }
+        #expect(refusal(files) == .manifestMissing(found: FileName.spareName(2)))
+    }
+
+    @Test func `no manifest and a damaged log: both are mended together`() throws {
+        let (whole, history, given) = try directory()
+        try whole.remove(FileName.manifestName)
+        try whole.remove(FileName.previousManifestName)
+        whole.flip(bit: 8 * 5_000, of: try #require(segments(whole).dropLast().last))
+        #expect(throws: PersistenceError.self) { try rescue(whole.copy(), nil, rebuild: true) }
+        #expect(DirectoryCheck(directory: whole.copy()).remedies.map(\.order) == RescueMode.allCases.map {
+            RescueOrder(mode: $0, rebuildsManifest: true)
+        })
+        _ = try #require(try rescue(whole, .salvage, rebuild: true))
+        #expect(try keys(whole, after: given).count >= history.content(through: history.last).alive.count - 1)
+    }
+
+    @Test func `a directory of which the newest segment cannot be read gets no manifest that forgets it`() throws {
+        let (files, _, _) = try directory()
+        let name = try #require(segments(files).last)
+        files.flip(bit: 8 * 30, of: name)
+        try files.remove(FileName.manifestName)
+        try files.remove(FileName.previousManifestName)
+        #expect(throws: PersistenceError.segmentDamaged(file: name, offset: 0, reason: .header)) { try rescue(files, nil, rebuild: true) }
+    }
+
+    @Test func `a power cut at any call of a rescue leaves a directory that can be rescued`() throws {
+        let (whole, history, given) = try directory()
+        whole.flip(bit: 8 * 5_000, of: try #require(segments(whole).dropLast().last))
+        let counted = whole.copy()
+        let report = try #require(try rescue(counted, .truncate))
+        let expected = Set(history.content(through: report.reached).alive.keys)
+        for stop in 0...counted.callCount {
+            for seed in 0..<4 as Range<UInt64> {
+                let files = whole.copy()
+                files.stop(after: stop)
+                _ = try? rescue(files, .truncate)
+                let cut = files.afterPowerCut(seed: seed)
+                _ = try rescue(cut, .truncate)
+                #expect(try keys(cut, after: given) == expected, "\(stop) calls, seed \(seed)")
+            }
+        }
+    }
+}
