@@ -4,6 +4,7 @@ import Glibc
 import LarderBytes
 
 package enum ProcessIdentity {
+    /// The process's number.
     package static var number: Int32 { getpid() }
 
     /// Lines of `word value`: process number, boot, and time of the call.

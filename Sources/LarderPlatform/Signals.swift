@@ -21,6 +21,9 @@ package enum Signals {
         return number
     }
 
+    /// Asks this process to stop, as somebody else would with SIGTERM.
+    package static func requestStop() { _ = kill(getpid(), SIGTERM) }
+
     /// Ends the process at once.
     package static func exitNow(_ status: Int32) -> Never { _exit(status) }
 

@@ -43,6 +43,27 @@ package struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
     /// Whether only this machine can reach it.
     package var isLoopback: Bool { host.hasPrefix("127.") || host == "::1" }
 
+    /// The address that `fill` writes in the system's form; nil when it fails, or is none of TCP.
+    fileprivate init?(filledBy fill: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) {
+        var storage = sockaddr_in6()
+        var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let result = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe fill($0, &length) }
+        }
+        let family = Int32(storage.sin6_family)
+        guard result == 0, family == AF_INET || family == AF_INET6 else { return nil }
+        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        let size = socklen_t(text.count)
+        let isText = unsafe withUnsafePointer(to: &storage) { pointer -> Bool in
+            if family == AF_INET6 { return unsafe inet_ntop(family, UnsafeRawPointer(pointer) + 8, &text, size) != nil }
+            return unsafe inet_ntop(family, UnsafeRawPointer(pointer) + 4, &text, size) != nil
+        }
+        guard isText else { return nil }
+        let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        // The port stands at the same place in both address families.
+        self.init(host: String(decoding: bytes, as: UTF8.self), port: UInt16(bigEndian: storage.sin6_port))
+    }
+
     /// Calls `body` with the address in the system's form; nil when the host is no numeric address.
     func withNative<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result? {
         if host.contains(":") {
@@ -145,6 +166,16 @@ package struct Socket: ~Copyable, Sendable {
 
     /// Says that nothing more will be sent; what the peer still sends can be received.
     package func finishSending() { _ = Glibc.shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// Where the other end of an open socket is; nil for one that is no TCP socket, or is gone.
+    package static func peerAddress(of descriptor: Int32) -> SocketAddress? {
+        unsafe SocketAddress(filledBy: { unsafe getpeername(descriptor, $0, $1) })
+    }
+
+    /// Where this end of it is.
+    package static func localAddress(of descriptor: Int32) -> SocketAddress? {
+        unsafe SocketAddress(filledBy: { unsafe getsockname(descriptor, $0, $1) })
+    }
 
     private func set(_ level: Int32, _ option: Int32, _ value: Int32) {
         var value = value
