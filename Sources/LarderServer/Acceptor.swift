@@ -4,6 +4,7 @@
 // load lopsided; dealing round-robin does not.
 
 import LarderPlatform
+import LarderWire
 import Synchronization
 
 package final class Acceptor: @unchecked Sendable {
@@ -21,17 +22,23 @@ package final class Acceptor: @unchecked Sendable {
     /// A listener that can stand in an array.
     final class ListenerBox: Sendable {
         let listener: Listener
-        init(_ listener: consuming Listener) { self.listener = listener }
+        /// The one dialect that is spoken there, if there is only one.
+        let dialect: Dialect?
+
+        init(_ listener: consuming Listener, dialect: Dialect?) {
+            self.listener = listener
+            self.dialect = dialect
+        }
     }
 
     /// Binds all addresses. Connections are taken by an acceptor that is given the listeners.
-    static func listen(on addresses: [SocketAddress]) throws(ListenError) -> [ListenerBox] {
+    static func listen(on addresses: [ListenAddress]) throws(ListenError) -> [ListenerBox] {
         var listeners: [ListenerBox] = []
         for address in addresses {
             do throws(SystemError) {
-                listeners.append(ListenerBox(try Listener(address)))
+                listeners.append(ListenerBox(try Listener(address.address), dialect: address.dialect))
             } catch {
-                throw ListenError(address: address, error: error)
+                throw ListenError(address: address.address, error: error)
             }
         }
         return listeners
@@ -49,7 +56,9 @@ package final class Acceptor: @unchecked Sendable {
     }
 
     /// Where it listens, with the ports that the system chose.
-    package var addresses: [SocketAddress] { listeners.map { $0.listener.address } }
+    package var addresses: [ListenAddress] {
+        listeners.map { ListenAddress($0.listener.address, dialect: $0.dialect) }
+    }
 
     package func stop() {
         stopRequested.store(true, ordering: .releasing)
@@ -86,7 +95,7 @@ package final class Acceptor: @unchecked Sendable {
                 } else {
                     server.connections.add(1, ordering: .relaxed)
                 }
-                workers[next].adopt(socket, isTurnedAway: isTurnedAway)
+                workers[next].adopt(socket, isTurnedAway: isTurnedAway, dialect: box.dialect)
                 next = (next + 1) % workers.count
             case .outOfDescriptors:
                 server.connectionsRefused.add(1, ordering: .relaxed)

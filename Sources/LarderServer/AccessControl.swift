@@ -23,7 +23,7 @@ package struct AccessControl: Sendable {
     /// Why the server must not start so, nil when it may.
     package static func refusal(of configuration: ServerConfiguration) -> String? {
         guard configuration.apiKey == nil, !configuration.insecureNoAuthentication else { return nil }
-        guard let open = configuration.listen.first(where: { !$0.isLoopback }) else { return nil }
+        guard let open = configuration.listen.first(where: { !$0.address.isLoopback }) else { return nil }
         return """
             listen: other machines can reach \(open), and no key is set: set api-key-file or LARDER_API_KEY, \
             or insecure-no-auth if everybody on that network is trusted

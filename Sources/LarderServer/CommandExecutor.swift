@@ -36,6 +36,7 @@ package struct CommandExecutor: Sendable {
     let log: any ReplyLog
     let recovery: RecoveryProgress
     let report: StatusReport
+    let resp: RESPShared
 
     // MARK: Before the execution
 
@@ -293,7 +294,7 @@ package struct CommandExecutor: Sendable {
     }
 
     /// Sets the lifetime and answers with the entry, as it is after that.
-    private func getAndTouch(
+    func getAndTouch(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
         _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
     ) {

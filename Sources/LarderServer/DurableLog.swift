@@ -72,6 +72,8 @@ package final class DurableLog: ReplyLog {
 
     package func requestSnapshot() -> UInt64 { durable.requestSnapshot() }
 
+    package var lastSnapshotMilliseconds: Milliseconds { durable.snapshotStatistics.lastWall }
+
     package func news() -> [String] { durable.options.events.take().map(\.description) }
 
     package func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void) {

@@ -76,8 +76,9 @@ package struct Patience: Sendable {
     /// Whether to go on waiting.
     ///
     /// - Parameter unsent: How many bytes of replies wait for the client.
+    /// - Parameter idleSecondsMax: How long it may be idle between requests; 0: for ever.
     package func verdict(
-        at now: Milliseconds, _ activity: Activity, unsent: Int, isHTTP: Bool, _ configuration: ServerConfiguration
+        at now: Milliseconds, _ activity: Activity, unsent: Int, idleSecondsMax: Int, _ configuration: ServerConfiguration
     ) -> Verdict {
         let idle = now - lastActivity
         if unsent > configuration.outputBytesMax, idle > Self.stalledMilliseconds { return .close }
@@ -88,8 +89,7 @@ package struct Patience: Sendable {
         case .reading: break
         }
         if let requestSince, now - requestSince > requestMilliseconds(configuration) { return .giveUp }
-        let idleMax = Milliseconds(configuration.httpIdleSeconds) * 1_000
-        return isHTTP && idleMax > 0 && idle > idleMax ? .close : .stay
+        return idleSecondsMax > 0 && idle > Milliseconds(idleSecondsMax) * 1_000 ? .close : .stay
     }
 
     /// How long the request that is awaited may take.

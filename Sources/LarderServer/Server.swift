@@ -105,7 +105,7 @@ package final class Server: @unchecked Sendable {
     }
 
     /// Where the server listens.
-    package var addresses: [SocketAddress] { acceptor.addresses }
+    package var addresses: [ListenAddress] { acceptor.addresses }
 
     /// Starts to answer, recovers the data, and begins to serve.
     ///
@@ -163,6 +163,7 @@ package final class Server: @unchecked Sendable {
 
     /// Runs until SIGTERM or SIGINT; a second one ends the process at once. `Signals.hold()` was called before.
     package func run() throws(ServerError) {
+        context.resp.onShutdown { Signals.requestStop() }
         try start()
         _ = Signals.wait()
         announce("stopping")

@@ -3,6 +3,8 @@
 // Knows nothing of where they came from: the table of settings (LarderProgram/Settings) reads the command line, the
 // environment and the file, names units and ranges, and fills this in. The defaults here are the defaults.
 
+import LarderBytes
+import LarderEngine
 import LarderPersistence
 import LarderPlatform
 import LarderWire
@@ -12,7 +14,7 @@ package struct ServerConfiguration: Sendable, Equatable {
     // MARK: Where
 
     /// Where clients connect. At least one.
-    package var listen = [SocketAddress(host: "127.0.0.1", port: 7400)]
+    package var listen = [ListenAddress(SocketAddress(host: "127.0.0.1", port: 7400))]
     /// The directory of log, snapshots and manifest; made if it is missing.
     package var dataDirectory = "./data"
     /// What a request must carry. nil: every request that reaches the server is served.
@@ -33,6 +35,8 @@ package struct ServerConfiguration: Sendable, Equatable {
 
     /// The name of the namespace that memcached's clients are in, unless they log in to another.
     package var memcachedNamespace = "default"
+    /// The namespaces that RESP's SELECT knows by number, from 1 on; 0 is the default one.
+    package var databases: [String] = []
 
     // MARK: Work
 
@@ -76,7 +80,16 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// When so many bytes of replies wait for a client, its connection is closed.
     package var outputBytesMax = 33_554_432
 
+    /// Whether RESP's DEBUG SLEEP is carried out.
+    package var debugCommands = false
+
     package init() {}
+
+    /// Whether `name` may be that of a database beyond the first.
+    package static func isDatabaseName(_ name: String) -> Bool {
+        let bytes = Array(name.utf8)
+        return name != "default" && NamespaceTable.isLegalName(bytes.rawSpan)
+    }
 }
 
 /// The key that clients must show. Its description hides it, so that it cannot reach a log by accident.

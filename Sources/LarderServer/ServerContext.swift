@@ -27,10 +27,13 @@ package protocol ReplyLog: AnyObject, Sendable {
     func news() -> [String]
     /// Names further figures for monitors: name, help, whether it is a counter, value.
     func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void)
+    /// When the last snapshot of this start was published, Unix milliseconds; 0: none was.
+    var lastSnapshotMilliseconds: Milliseconds { get }
 }
 
 extension ReplyLog {
     package var reserveRefusal: LogRefusal? { nil }
+    package var lastSnapshotMilliseconds: Milliseconds { 0 }
 }
 
 package struct LogRefusal: Sendable {
@@ -52,6 +55,7 @@ package final class ServerContext: Sendable {
     package let access: AccessControl
     package let executor: CommandExecutor
     package let report: StatusReport
+    package let resp = RESPShared()
     package let recovery = RecoveryProgress()
     package let turnTimes = TurnTimes()
     package let connections = Atomic<Int>(0)
@@ -73,7 +77,8 @@ package final class ServerContext: Sendable {
         startedMilliseconds = time.now()
         report = StatusReport(store: store, log: log)
         executor = CommandExecutor(
-            store: store, access: access, configuration: configuration, log: log, recovery: recovery, report: report)
+            store: store, access: access, configuration: configuration, log: log, recovery: recovery, report: report,
+            resp: resp)
         report.attach(self)
     }
 
@@ -102,5 +107,9 @@ package final class ServerContext: Sendable {
     }
 
     package func register(_ metrics: WorkerMetrics) { allMetrics.withLock { $0.append(metrics) } }
+    /// How many requests of all kinds were carried out.
+    var requests: UInt64 {
+        metrics.reduce(0) { $0 &+ $1.gets.total &+ $1.puts.total &+ $1.deletes.total &+ $1.lists.total &+ $1.others.total }
+    }
     package var metrics: [WorkerMetrics] { allMetrics.withLock { $0 } }
 }

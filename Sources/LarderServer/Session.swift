@@ -105,6 +105,7 @@ package enum SessionProgress: Sendable {
 
 package struct Session: ~Copyable, Sendable {
     package private(set) var dialect = Dialect.undetermined
+    private let pinned: Dialect?
     private var binary: BinaryDecoder
     private var http: HTTPDecoder
     var resp = RESPDecoder()
@@ -118,6 +119,12 @@ package struct Session: ~Copyable, Sendable {
     var listing: ListingInProgress?
     /// The reply with a large value, in the same way.
     var largeRead = LargeRead()
+    /// A command over many keys that is being carried out, in the same way.
+    var many: RESPManyInProgress?
+    /// What other connections may know of this one (RESP).
+    private(set) var client: RESPClient?
+    /// Where the connection lives; nil for one without a worker.
+    var place: WorkerPlace?
     /// Set by a command that has to be executed again in the next turn.
     var needsAnotherTurn = false
     private var servedSince = false
@@ -128,7 +135,9 @@ package struct Session: ~Copyable, Sendable {
     /// How many bytes of the input have been decoded and not consumed, because postponed commands lie there.
     private var decodedBytes = 0
 
-    package init(configuration: ServerConfiguration) {
+    /// - Parameter dialect: The one that is spoken where the connection came in, if there is only one.
+    package init(configuration: ServerConfiguration, dialect: Dialect? = nil) {
+        pinned = dialect
         binary = BinaryDecoder(frameBytesMax: BinaryFrame.bytesMaxBeforeLogin)
         var limits = HTTPLimits()
         limits.valueBytesMax = configuration.valueBytesMax
@@ -170,7 +179,7 @@ package struct Session: ~Copyable, Sendable {
         var requests = DecodedRequests(first: batch.count, end: batch.count)
         if case .undetermined = dialect {
             guard !input.isEmpty else { return requests }
-            guard let spoken = Self.dialect(firstByte: input[0]) else { return refuse(&batch) }
+            guard let spoken = spoken(firstByte: input[0]) else { return refuse(&batch) }
             begin(spoken, server)
         }
         requests.last = .command
@@ -198,13 +207,16 @@ package struct Session: ~Copyable, Sendable {
         _ requests: DecodedRequests, of batch: inout CommandBatch, _ input: inout ByteBuffer, output: inout ByteBuffer,
         unsent: Int, scratch: inout Scratch, server: ServerContext, turn: Turn, metrics: WorkerMetrics
     ) -> SessionProgress? {
+        let isTimed = dialect == .resp && server.resp.slowLog.isOn
         for index in requests.first..<requests.end {
             if index > requests.first, isFull(unsent + output.count, server.configuration) {
                 postpone(batch, requests, from: index)
                 return .full
             }
+            let began = isTimed ? server.time.elapsed() : 0
             server.executor.execute(
                 batch.commands[index], batch.prepared[index], input, &self, &output, &scratch, turn, metrics)
+            if isTimed { noteSlow(batch.commands[index], input, since: began, server, turn) }
             servedSince = true
             if needsAnotherTurn {
                 needsAnotherTurn = false
@@ -218,8 +230,10 @@ package struct Session: ~Copyable, Sendable {
             if requests.isResumed {
                 listing = nil
                 largeRead = LargeRead()
+                many = nil
             }
         }
+        if let client, requests.end > requests.first { client.note(batch.commands[requests.end - 1].word, at: turn.now) }
         if case .http = dialect, requests.end > requests.first, batch.commands[requests.end - 1].httpFlags.contains(.close) {
             return end(&input, .close)
         }
@@ -248,12 +262,17 @@ package struct Session: ~Copyable, Sendable {
     /// Speaks `dialect` from now on. Without a key there is nothing to log in with, but for binary, whose hello tells more.
     private mutating func begin(_ dialect: Dialect, _ server: ServerContext) {
         self.dialect = dialect
+        if case .resp = dialect {
+            client = server.resp.clients.add(place, now: server.time.now())
+            resp.takesInline = pinned == .resp
+        }
         if server.access.needsKey {
             if dialect == .memcached { memcached = MemcachedDecoder(valueBytesMax: MemcachedDecoder.loginBytesMax, needsLogin: true) }
         } else if dialect == .memcached {
             let name = Array(server.configuration.memcachedNamespace.utf8)
             namespace = server.store.namespaces.find(name: name.rawSpan)
         } else if dialect == .resp {
+            resp.limits = .afterLogin(valueBytesMax: server.configuration.valueBytesMax)
             namespace = server.store.namespaces.default
         }
     }
@@ -304,7 +323,7 @@ package struct Session: ~Copyable, Sendable {
     package mutating func giveUp(
         _ failure: Failure, _ input: borrowing ByteBuffer, output: inout ByteBuffer, turn: Turn, metrics: WorkerMetrics
     ) {
-        if dialect == .undetermined, !input.isEmpty { dialect = Self.dialect(firstByte: input[0]) ?? .undetermined }
+        if dialect == .undetermined, !input.isEmpty { dialect = spoken(firstByte: input[0]) ?? .undetermined }
         let begun = switch dialect {
         case .undetermined: nil as Command?
         case .binary: binary.begun(input)
@@ -363,9 +382,21 @@ package struct Session: ~Copyable, Sendable {
         return servedSince
     }
 
+    /// Which dialect this connection speaks whose first byte is `byte`; nil for one that is not spoken here.
+    private func spoken(firstByte byte: UInt8) -> Dialect? {
+        switch pinned {
+        case nil: Self.dialect(firstByte: byte)
+        // Inline commands; so that no other dialect is taken for one, they are ASCII.
+        case .resp: byte < 0x80 ? .resp : nil
+        case .memcached: byte < 0x80 ? .memcached : nil
+        case let pinned: Self.dialect(firstByte: byte) == pinned ? pinned : nil
+        }
+    }
+
     /// Which dialect begins with `byte` (docs/architecture.md, "One port").
     static func dialect(firstByte byte: UInt8) -> Dialect? {
         if byte == BinaryFrame.requestMagic { return .binary }
+        if byte == UInt8(ascii: "*") { return .resp }
         if (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) { return .http }
         // An empty line may stand before a request (RFC 9112 section 2.2); no other dialect begins with one.
         if byte == UInt8(ascii: "\r") { return .http }
@@ -397,6 +428,19 @@ package struct Session: ~Copyable, Sendable {
         self.namespace = namespace
         binary.frameBytesMax = frameBytesMax
         held.overtaking = overtake
+    }
+
+    /// RESET: what RESP remembers of the connection is what a new one has.
+    mutating func forgetRESP() {
+        resp.isRESP3 = false
+        client?.describe { $0 = RESPClient.Description() }
+    }
+
+    @inline(never)
+    private func noteSlow(
+        _ command: Command, _ input: borrowing ByteBuffer, since began: Int64, _ server: ServerContext, _ turn: Turn
+    ) {
+        server.resp.slowLog.note(command, input, nanoseconds: server.time.elapsed() - began, client, now: turn.now)
     }
 
     /// Decides whether the body that follows is wanted.

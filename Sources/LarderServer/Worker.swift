@@ -1,6 +1,7 @@
 // One thread that serves connections, as other threads see it: they give it sockets, tell it that the log moved, stop it.
 
 import LarderPlatform
+import LarderWire
 import Synchronization
 
 /// A worker. One thread calls `run` or `step`, any thread the rest.
@@ -21,8 +22,9 @@ package final class Worker: @unchecked Sendable {
     /// Hands over a connected socket.
     ///
     /// - Parameter isTurnedAway: Whether it is one more than the server takes, and is only to be told so.
-    package func adopt(_ socket: consuming Socket, isTurnedAway: Bool = false) {
-        inbox.put(WorkerInbox.Arrival(descriptor: socket.release(), isTurnedAway: isTurnedAway))
+    /// - Parameter dialect: The one that is spoken where it came in, if there is only one.
+    package func adopt(_ socket: consuming Socket, isTurnedAway: Bool = false, dialect: Dialect? = nil) {
+        inbox.put(WorkerInbox.Arrival(descriptor: socket.release(), isTurnedAway: isTurnedAway, dialect: dialect))
     }
 
     /// The log moved: replies may be free to go.
@@ -47,12 +49,15 @@ final class WorkerInbox: Sendable {
     struct Arrival {
         var descriptor: Int32
         var isTurnedAway: Bool
+        var dialect: Dialect?
     }
 
     let poller: Poller
     let metrics = WorkerMetrics()
     /// Sockets that another thread accepted for this worker.
     private let arrivals = Mutex<[Arrival]>([])
+    /// Connections that another thread wants closed.
+    private let doomed = Mutex<[UInt64]>([])
     private let stopRequested = Atomic<Bool>(false)
     /// Set while the worker sleeps or may fall asleep with replies that wait for the log.
     private let wantsLogNews = Atomic<Bool>(false)
@@ -70,6 +75,19 @@ final class WorkerInbox: Sendable {
         arrivals.withLock { arrivals in
             defer { arrivals.removeAll() }
             return arrivals
+        }
+    }
+
+    /// Closes the connection that has this token, if it is still there.
+    func kill(_ token: UInt64) {
+        doomed.withLock { $0.append(token) }
+        poller.wake()
+    }
+
+    func takeDoomed() -> [UInt64] {
+        doomed.withLock { doomed in
+            defer { doomed.removeAll() }
+            return doomed
         }
     }
 

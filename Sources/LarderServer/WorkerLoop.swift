@@ -9,6 +9,7 @@ import LarderBytes
 import LarderEngine
 import LarderPlatform
 import LarderWire
+import Synchronization
 
 struct WorkerLoop: ~Copyable {
     let server: ServerContext
@@ -110,6 +111,7 @@ struct WorkerLoop: ~Copyable {
         if event.token == Poller.wakeToken {
             inbox.poller.clearWake()
             takeArrivals(turn)
+            closeDoomed()
             return
         }
         let slot = Int(event.token & 0xFFFF_FFFF)
@@ -177,11 +179,22 @@ struct WorkerLoop: ~Copyable {
                 server.connectionClosed(isTurnedAway: arrival.isTurnedAway)
                 continue
             }
+            var session = Session(configuration: server.configuration, dialect: arrival.dialect)
+            session.place = WorkerPlace(inbox: inbox, token: token, descriptor: arrival.descriptor)
             connections[slot] = ConnectionPlace(
                 token: token,
                 Connection(
-                    socket: socket, token: token, session: Session(configuration: server.configuration),
+                    socket: socket, token: token, session: session,
                     isTurnedAway: arrival.isTurnedAway, now: turn.now))
+        }
+    }
+
+    /// Closes what other connections want closed.
+    private mutating func closeDoomed() {
+        for token in inbox.takeDoomed() {
+            let slot = Int(token & 0xFFFF_FFFF)
+            guard slot < connections.count, let place = connections[slot], place.token == token else { continue }
+            close(slot, place.connection)
         }
     }
 
@@ -191,6 +204,7 @@ struct WorkerLoop: ~Copyable {
     /// Forgets a connection, which is closed when nobody looks at it any more.
     mutating func close(_ slot: Int, _ connection: borrowing Connection) {
         guard connections[slot] != nil else { return }
+        if let client = connection.session.client { server.resp.clients.remove(client) }
         // The poller forgets a descriptor when it is closed.
         connections[slot] = nil
         freeSlots.append(slot)
@@ -210,12 +224,21 @@ struct WorkerLoop: ~Copyable {
         }
     }
 
+    /// How long connections of a dialect may be idle between requests; 0: for ever.
+    private func idleSecondsMax(_ dialect: Dialect) -> Int {
+        switch dialect {
+        case .http: server.configuration.httpIdleSeconds
+        case .resp: server.resp.settings.timeoutSeconds.load(ordering: .relaxed)
+        default: 0
+        }
+    }
+
     private mutating func judge(_ connection: inout Connection, _ slot: Int, _ turn: Turn) {
         // Who waits for the log waits for us.
         guard connection.session.held.isEmpty else { return }
         switch connection.patience.verdict(
             at: turn.now, connection.activity, unsent: connection.output.count,
-            isHTTP: connection.session.dialect == .http, server.configuration)
+            idleSecondsMax: idleSecondsMax(connection.session.dialect), server.configuration)
         {
         case .stay: return
         case .giveUp: giveUp(.requestTimeout, &connection, slot, turn)

@@ -90,7 +90,7 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
         let command = try ServeCommand.parse([])
         #expect(command.settings.given.map(\.name) == Setting.table.map(\.name))
         for setting in Setting.table {
-            let arguments = setting.name == "insecure-no-auth" ? [setting.option] : [setting.option, "probe"]
+            let arguments = setting.form.placeholder == "true|false" ? [setting.option] : [setting.option, "probe"]
             let given = try ServeCommand.parse(arguments).settings.given.filter { !$0.texts.isEmpty }
             #expect(given.map(\.name) == [setting.name])
         }
@@ -107,7 +107,9 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
     @Test func `every setting of the file arrives`() throws {
         let configuration = try configure(
             file: """
-                listen: ["[::1]:7401", "127.0.0.2:7402"]
+                listen: ["[::1]:7401", "resp://127.0.0.2:7402"]
+                databases: [carts, sessions]
+                debug-commands: true
                 data: /var/lib/larder
                 insecure-no-auth: true
                 durability: off
@@ -127,7 +129,11 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
                 output-bytes-max: 16MiB
                 """)
         var expected = ServerConfiguration()
-        expected.listen = [SocketAddress(host: "::1", port: 7401), SocketAddress(host: "127.0.0.2", port: 7402)]
+        expected.listen = [
+            ListenAddress(SocketAddress(host: "::1", port: 7401)), ListenAddress(SocketAddress(host: "127.0.0.2", port: 7402), dialect: .resp),
+        ]
+        expected.databases = ["carts", "sessions"]
+        expected.debugCommands = true
         expected.dataDirectory = "/var/lib/larder"
         expected.insecureNoAuthentication = true
         expected.durability = .off
@@ -161,7 +167,7 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
         let configuration = try configure(
             ["--listen", "127.0.0.1:1", "--listen", "[::1]:2"], environment: ["LARDER_LISTEN": "127.0.0.1:3"])
         #expect(configuration.listen.map(\.description) == ["127.0.0.1:1", "[::1]:2"])
-        #expect(try configure(environment: ["LARDER_LISTEN": "127.0.0.1:3,127.0.0.1:4"]).listen.map(\.port) == [3, 4])
+        #expect(try configure(environment: ["LARDER_LISTEN": "127.0.0.1:3,127.0.0.1:4"]).listen.map(\.address.port) == [3, 4])
     }
 
     @Test func `the environment can name the file and the command line wins over that too`() throws {
@@ -244,11 +250,12 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
     }
 
     @Test func `a list of addresses says which one is wrong`() {
-        let allowed = "; allowed: IPV4:PORT, [IPV6]:PORT or localhost:PORT, at most 16 of them"
+        let allowed = "; allowed: IPV4:PORT, [IPV6]:PORT or localhost:PORT, each also behind resp://, memcached://, http:// or binary://; at most 16 of them"
         #expect(problems(file: "listen: []") == ["file:1: listen: no value is given\(allowed)"])
         #expect(
             problems(file: "listen: [\"127.0.0.1:1\", \"cache:2\"]")
                 == ["file:1: listen: \"cache:2\" is not a numeric address and a port\(allowed)"])
+        #expect(problems(file: "listen: [\"ftp://127.0.0.1:1\"]").count == 1)
         let many = (1...17).map { "127.0.0.1:\($0)" }.joined(separator: ",")
         #expect(problems(environment: ["LARDER_LISTEN": many]) == ["LARDER_LISTEN: 17 values are too many\(allowed)"])
     }

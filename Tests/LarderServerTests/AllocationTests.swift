@@ -51,16 +51,22 @@ import Testing
             "delete and put": keys.flatMap { Ask.delete($0) + Ask.put($0, value) },
             "get over HTTP": keys.flatMap { http("GET", $0) },
             "put over HTTP": keys.flatMap { http("PUT", $0, "Content-Length: 100\r\n") + Array(value.utf8) },
+            "RESP, GET": keys.flatMap { Say.words("GET \($0)") },
+            "RESP, GET, a miss": keys.flatMap { Say.words("GET \($0)/none") },
+            "RESP, SET": keys.flatMap { Say.words("SET \($0) \(value)") },
+            "RESP, SET with options": keys.flatMap { Say.words("SET \($0) \(value) EX 60 XX") },
+            "RESP, DEL and SET": keys.flatMap { Say.words("DEL \($0)") + Say.words("SET \($0) \(value)") },
+            "RESP, MGET": Say.command(["MGET"] + keys),
+            "RESP, INCR": keys.flatMap { Say.words("INCR \($0)/n") },
         ]
     }()
 
     @Test(arguments: batches.keys.sorted()) func `a request takes no memory from the allocator`(_ name: String) throws {
         let bench = try WorkerRig()
         let peer = bench.connect()
-        let isHTTP = name.contains("HTTP")
-        let isMemcached = name.contains("memcached")
-        if !isHTTP, !isMemcached { _ = peer.ask(Ask.hello()) }
-        _ = peer.ask(try #require(Self.batches[isHTTP ? "put over HTTP" : isMemcached ? "memcached set" : "put"]))
+        let first = ["HTTP": "put over HTTP", "memcached": "memcached set", "RESP": "RESP, SET"].first { name.contains($0.key) }?.value ?? "put"
+        if first == "put" { _ = peer.ask(Ask.hello()) }
+        _ = peer.ask(try #require(Self.batches[first]))
         let requests = try #require(Self.batches[name])
         var drained = ByteBuffer()
         func round() -> Int {

@@ -11,7 +11,8 @@ import Testing
         _ patience: Patience, after seconds: Double, _ activity: Patience.Activity = .reading, unsent: Int = 0, isHTTP: Bool = false
     ) -> Patience.Verdict {
         patience.verdict(
-            at: Self.start + Milliseconds((seconds * 1_000).rounded()), activity, unsent: unsent, isHTTP: isHTTP, configuration)
+            at: Self.start + Milliseconds((seconds * 1_000).rounded()), activity, unsent: unsent,
+            idleSecondsMax: isHTTP ? configuration.httpIdleSeconds : 0, configuration)
     }
 
     /// A connection that has had its first request answered at once.
@@ -69,7 +70,7 @@ import Testing
         #expect(verdict(Self.served(), after: 1_000_000) == .stay)
         var patient = ServerConfiguration()
         patient.httpIdleSeconds = 0
-        #expect(Self.served().verdict(at: Self.start + 1_000_000_000, .reading, unsent: 0, isHTTP: true, patient) == .stay)
+        #expect(Self.served().verdict(at: Self.start + 1_000_000_000, .reading, unsent: 0, idleSecondsMax: patient.httpIdleSeconds, patient) == .stay)
     }
 
     @Test(arguments: [Patience.Activity.paused, .closing]) func `replies may wait for a client a minute`(_ activity: Patience.Activity) {

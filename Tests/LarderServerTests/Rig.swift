@@ -114,9 +114,10 @@ final class Client {
     /// How many bytes of large values it may read in a turn.
     var copyWork = 1 << 20
 
-    init(_ rig: Rig) {
+    /// - Parameter dialect: The one that is spoken where it comes in, if there is only one.
+    init(_ rig: Rig, dialect: Dialect? = nil) {
         self.rig = rig
-        session = Session(configuration: rig.server.configuration)
+        session = Session(configuration: rig.server.configuration, dialect: dialect)
     }
 
     /// Sends `bytes` as one piece, and takes what comes back at once.

@@ -36,6 +36,16 @@ import Testing
         #expect(each <= most && each > 200, "\(each) instructions a request")
         if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" { print("memcached \(isWriting ? "set" : "get"): \(each) instructions") }
     }
+
+    /// The same for RESP, whose gets find nothing either.
+    @Test(arguments: [(false, 1_400), (true, 2_550)])
+    func `a request of RESP takes so many instructions`(_ isWriting: Bool, most: Int) throws {
+        let batches = 2
+        let count = try Self.count(batches, { try Self.resp($0, isWriting: isWriting) }, probe_instructions)
+        let each = count / (batches * 32)
+        #expect(each <= most && each > 200, "\(each) instructions a request")
+        if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" { print("RESP \(isWriting ? "SET" : "GET"): \(each) instructions") }
+    }
     #endif
 
     private typealias Probe = @convention(c) (pid_t, UnsafePointer<Int32>?, UnsafeMutablePointer<Int32>?) -> Int
@@ -58,6 +68,27 @@ import Testing
         let found = keys.map { "VALUE \($0) 0 100\r\n\(value)\r\nEND\r\n" }.joined()
         try exchange(sets, stored)
         return { try isWriting ? exchange(sets, stored) : exchange(gets, found) }
+    }
+
+    /// The same for RESP.
+    private static func resp(_ port: UInt16, isWriting: Bool) throws -> () throws -> Void {
+        var connection = try BlockingConnection(host: "127.0.0.1", port: port, timeoutMilliseconds: 60_000)
+        let value = String(repeating: "v", count: 100)
+        let requests = (0..<32).map { index in
+            let key = "key/of/so/long/\(index % 10)"
+            return isWriting
+                ? "*3\r\n$3\r\nSET\r\n$\(key.utf8.count)\r\n\(key)\r\n$100\r\n\(value)\r\n"
+                : "*2\r\n$3\r\nGET\r\n$\(key.utf8.count)\r\n\(key)\r\n"
+        }
+        let sent = Array(requests.joined().utf8)
+        let replies = String(repeating: isWriting ? "+OK\r\n" : "$-1\r\n", count: 32)
+        return {
+            var input = ByteBuffer()
+            try connection.send(sent.span.bytes)
+            while input.count < replies.utf8.count { try connection.receive(into: &input) }
+            let received = String(utf8: input.bytes)
+            #expect(received == replies)
+        }
     }
 
     /// The same for the binary protocol.

@@ -76,6 +76,8 @@ package struct SettingOptions: ParsableArguments {
     @Option(help: .setting("eviction")) var eviction: String?
     @Option(help: .setting("bytes-max")) var bytesMax: String?
     @Option(help: .setting("memcached-namespace")) var memcachedNamespace: String?
+    @Option(help: .setting("databases")) var databases: [String] = []
+    @Flag(help: .setting("debug-commands")) var debugCommands = false
     @Option(help: .setting("value-bytes-max")) var valueBytesMax: String?
     @Option(help: .setting("memory-max")) var memoryMax: String?
     @Option(help: .setting("workers")) var workers: String?
@@ -98,6 +100,7 @@ package struct SettingOptions: ParsableArguments {
             ("data", data), ("api-key-file", apiKeyFile), ("insecure-no-auth", insecureNoAuth ? "true" : nil),
             ("durability", durability), ("interval", interval), ("keys", keys),
             ("eviction", eviction), ("bytes-max", bytesMax), ("memcached-namespace", memcachedNamespace),
+            ("debug-commands", debugCommands ? "true" : nil),
             ("value-bytes-max", valueBytesMax),
             ("memory-max", memoryMax), ("workers", workers), ("snapshot-every", snapshotEvery),
             ("snapshot-log-bytes", snapshotLogBytes), ("snapshot-bytes-per-second", snapshotBytesPerSecond),
@@ -105,7 +108,7 @@ package struct SettingOptions: ParsableArguments {
             ("http-idle-timeout", httpIdleTimeout), ("first-request-timeout", firstRequestTimeout),
             ("request-timeout", requestTimeout), ("output-bytes-soft", outputBytesSoft), ("output-bytes-max", outputBytesMax),
         ]
-        return [("listen", listen)] + single.map { ($0.0, $0.1.map { [$0] } ?? []) }
+        return [("listen", listen), ("databases", databases)] + single.map { ($0.0, $0.1.map { [$0] } ?? []) }
     }
 }
 

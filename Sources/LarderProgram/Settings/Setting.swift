@@ -35,8 +35,14 @@ package struct Setting: Sendable {
     package static let table: [Setting] = [
         Setting(
             "listen", .addresses(\.server.listen),
-            meaning: "Where clients connect. Every dialect is spoken on every address; the first byte of a connection tells.",
+            meaning: "Where clients connect. Every dialect is spoken on every address, and the first byte of a connection tells which; "
+                + "on an address such as resp://127.0.0.1:6379 that one only, and RESP with inline commands.",
             trade: "Other machines reach only what is listed here. An address that is not loopback asks for a key."),
+        Setting(
+            "databases", .namespaces(\.server.databases),
+            meaning: "The namespaces that SELECT knows in RESP: the first is database 1, the second 2. Database 0 is `default`. "
+                + "They are made as any namespace is.",
+            trade: "FLUSHALL deletes the keys of all of them."),
         Setting(
             "data", .path(\.server.dataDirectory, placeholder: "DIR"),
             meaning: "The directory of log, snapshots and manifest. It is made if it is missing; one server uses it at a time.",
@@ -86,6 +92,10 @@ package struct Setting: Sendable {
             meaning: "The namespace that memcached's clients are in. With a key they name it themselves, as their user.",
             trade: "A namespace of their own can have the key rule `bytes`, and evict; it has to be made before they come."),
         Setting(
+            "debug-commands", .flag(\.server.debugCommands),
+            meaning: "Carry out DEBUG SLEEP in RESP.",
+            trade: "Whoever sends it keeps others waiting: for tests."),
+        Setting(
             "value-bytes-max", .bytes(\.server.valueBytesMax, in: 1...ServerConfiguration.valueBytesLimit),
             meaning: "The largest value that a write may bring.",
             trade: "Larger values let one client hold more memory and delay others on the same connection."),
@@ -124,7 +134,7 @@ package struct Setting: Sendable {
             trade: "Every connection costs a little memory, more while its requests and replies are under way."),
         Setting(
             "http-idle-timeout", .seconds(\.server.httpIdleSeconds, in: 1...86_400, zero: "never"),
-            meaning: "An HTTP connection that has been idle for so long is closed. Binary connections may stay idle.",
+            meaning: "An HTTP connection that has been idle for so long is closed. Those of other dialects may stay idle.",
             trade: "Shorter frees connections of clients that went away; longer spares clients a new connection."),
         Setting(
             "first-request-timeout", .seconds(\.server.firstRequestSeconds, in: 1...3_600),

@@ -138,15 +138,17 @@ package struct SettingForm: Sendable {
         }
     }
 
-    static func addresses(_ path: any Path<[SocketAddress]>) -> SettingForm {
+    static func addresses(_ path: any Path<[ListenAddress]>) -> SettingForm {
         SettingForm(
-            placeholder: "HOST:PORT", allowed: "IPV4:PORT, [IPV6]:PORT or localhost:PORT, at most \(addressesMax) of them",
+            placeholder: "HOST:PORT",
+            allowed: "IPV4:PORT, [IPV6]:PORT or localhost:PORT, each also behind resp://, memcached://, http:// or binary://; "
+                + "at most \(addressesMax) of them",
             isList: true
         ) { texts, settings throws(SettingRefusal) in
             guard !texts.isEmpty, texts.count <= addressesMax else { throw .count(texts.count) }
-            var addresses: [SocketAddress] = []
+            var addresses: [ListenAddress] = []
             for text in texts {
-                guard let address = SocketAddress(text) else { throw .element(text, "a numeric address and a port") }
+                guard let address = ListenAddress(text) else { throw .element(text, "a numeric address and a port") }
                 addresses.append(address)
             }
             settings[keyPath: path] = addresses
@@ -154,4 +156,20 @@ package struct SettingForm: Sendable {
     }
 
     private static let addressesMax = 16
+
+    /// Names of namespaces, each once; none is a value of its own.
+    static func namespaces(_ path: any Path<[String]>) -> SettingForm {
+        SettingForm(
+            placeholder: "NAME", allowed: "names of namespaces, each once, at most \(namespacesMax) of them", isList: true
+        ) { texts, settings throws(SettingRefusal) in
+            guard texts.count <= namespacesMax else { throw .count(texts.count) }
+            for (index, text) in texts.enumerated() {
+                let isFirst = texts.firstIndex(of: text) == index
+                guard isFirst, ServerConfiguration.isDatabaseName(text) else { throw .element(text, "the name of another namespace") }
+            }
+            settings[keyPath: path] = texts
+        } show: { $0[keyPath: path] }
+    }
+
+    private static let namespacesMax = 1_024
 }

@@ -23,7 +23,7 @@ package enum SettingsText {
             text += comment(setting.trade)
             text += comment("Values: \(setting.form.allowed). Default: \(shown.joined(separator: ", ").nonEmpty ?? "nothing").")
             if setting.form.isList {
-                text += "\(setting.name):\n" + shown.map { "  - \(scalar($0))\n" }.joined()
+                text += shown.isEmpty ? "\(setting.name): []\n" : "\(setting.name):\n" + shown.map { "  - \(scalar($0))\n" }.joined()
             } else {
                 text += "\(setting.name): \(scalar(shown[0]))\n"
             }

@@ -1,0 +1,108 @@
+// INFO: what monitors read of a Redis, in its sections and under its names, as far as Larder has it.
+
+import LarderEngine
+import LarderPlatform
+import LarderWire
+import Synchronization
+
+enum RESPInfo {
+    /// The version of Redis whose commands these are. Clients go by it.
+    static let redisVersion = "7.2.4"
+
+    /// - Parameter sections: Which are wanted; none, `all`, `default` or `everything`: all of them.
+    static func text(_ sections: [String], _ executor: CommandExecutor, _ turn: Turn) -> String {
+        let all: [(String, (CommandExecutor, Turn) -> [(String, String)])] = [
+            ("Server", server), ("Clients", clients), ("Memory", memory), ("Persistence", persistence), ("Stats", stats),
+            ("Replication", replication), ("CPU", processor), ("Cluster", cluster), ("Keyspace", keyspace),
+        ]
+        let wantsAll = sections.isEmpty || sections.contains { ["all", "default", "everything"].contains($0) }
+        return all.filter { wantsAll || sections.contains($0.0.lowercased()) }.map { name, fields in
+            "# \(name)\r\n" + fields(executor, turn).map { "\($0.0):\($0.1)\r\n" }.joined()
+        }.joined(separator: "\r\n")
+    }
+
+    private static func server(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
+        let started = executor.report.context?.startedMilliseconds ?? turn.now
+        let seconds = max(turn.now - started, 0) / 1_000
+        return [
+            ("redis_version", redisVersion), ("server_name", "larder"), ("redis_mode", "standalone"), ("os", "Linux"),
+            ("arch_bits", "64"), ("process_id", "\(ProcessIdentity.number)"),
+            ("tcp_port", "\(executor.configuration.listen.first?.address.port ?? 0)"),
+            ("server_time_usec", "\(turn.now * 1_000)"), ("uptime_in_seconds", "\(seconds)"),
+            ("uptime_in_days", "\(seconds / 86_400)"),
+        ]
+    }
+
+    private static func clients(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
+        [
+            ("connected_clients", "\(executor.report.context?.connections.load(ordering: .relaxed) ?? 0)"),
+            ("maxclients", "\(executor.configuration.connectionsMax)"), ("blocked_clients", "0"), ("tracking_clients", "0"),
+        ]
+    }
+
+    private static func memory(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
+        let statistics = executor.store.statistics()
+        let namespace = executor.store.namespaces.default
+        return [
+            ("used_memory", "\(statistics.arenaBytes)"), ("used_memory_human", human(statistics.arenaBytes)),
+            ("used_memory_dataset", "\(statistics.entryBytes)"), ("maxmemory", "\(executor.store.memoryBytesMax)"),
+            ("maxmemory_human", human(executor.store.memoryBytesMax)),
+            ("maxmemory_policy", namespace.eviction == .none ? "noeviction" : "s3-fifo"),
+            ("mem_allocator", "larder"),
+        ]
+    }
+
+    private static func persistence(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
+        [
+            ("loading", turn.isReady ? "0" : "1"), ("rdb_bgsave_in_progress", "0"),
+            ("rdb_last_save_time", "\(executor.log.lastSnapshotMilliseconds / 1_000)"),
+            ("rdb_last_bgsave_status", turn.position.lastSnapshotFailed ? "err" : "ok"),
+            ("aof_enabled", executor.store.namespaces.default.durability == .off ? "0" : "1"),
+            ("aof_last_write_status", turn.logWorks ? "ok" : "err"),
+        ]
+    }
+
+    private static func stats(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
+        guard let context = executor.report.context else { return [] }
+        let statistics = executor.store.statistics()
+        let requests = context.requests &- executor.resp.requestsForgotten.load(ordering: .relaxed)
+        func sum(_ value: (WorkerMetrics) -> UInt64) -> String { "\(context.metrics.reduce(0) { $0 &+ value($1) })" }
+        return [
+            ("total_connections_received", "\(context.connectionsAccepted.load(ordering: .relaxed))"),
+            ("total_commands_processed", "\(requests)"),
+            ("total_net_input_bytes", sum { $0.receivedBytes.total }), ("total_net_output_bytes", sum { $0.sentBytes.total }),
+            ("rejected_connections", "\(context.connectionsRefused.load(ordering: .relaxed))"),
+            ("expired_keys", "\(statistics.expiredTotal)"), ("evicted_keys", "\(statistics.evictedEntries)"),
+            ("keyspace_hits", sum { $0.hits.total }), ("keyspace_misses", sum { $0.misses.total }),
+            ("total_error_replies", sum { $0.refusals.total }),
+        ]
+    }
+
+    private static func replication(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
+        [("role", "master"), ("connected_slaves", "0"), ("master_repl_offset", "0")]
+    }
+
+    private static func processor(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
+        let microseconds = Thread.processNanoseconds() / 1_000
+        let fraction = String(String(microseconds % 1_000_000 + 1_000_000).dropFirst())
+        return [("used_cpu_sys", "0.000000"), ("used_cpu_user", "\(microseconds / 1_000_000).\(fraction)")]
+    }
+
+    private static func cluster(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] { [("cluster_enabled", "0")] }
+
+    /// Larder does not count the keys with a lifetime by themselves.
+    private static func keyspace(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
+        executor.databases.compactMap { index, namespace in
+            let keys = executor.store.usage(of: namespace).keys
+            return keys == 0 ? nil : ("db\(index)", "keys=\(keys),expires=0,avg_ttl=0")
+        }
+    }
+
+    /// As Redis shows sizes: `1.50M`.
+    private static func human(_ bytes: Int) -> String {
+        let units = [("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)]
+        guard let (unit, size) = units.first(where: { bytes >= $0.1 }) else { return "\(bytes)B" }
+        let hundredths = bytes / (size / 100)
+        return "\(hundredths / 100).\(String(hundredths % 100 + 100).dropFirst())\(unit)"
+    }
+}
