@@ -5,7 +5,7 @@
 #              ARGUMENTS="--only get,set" measures some and writes nothing
 # make bench-eviction   compare misses with libCacheSim's S3-FIFO, which comes from PyPI; some 15 minutes
 # make bench-micro    table, slab, wheel, log, codecs, listing by themselves
-# make compatibility  run the tests of client libraries that others wrote; they come from PyPI
+# make compatibility  run the tests of client libraries that others wrote; they come from PyPI; some 10 minutes
 # make figures        run the suites of reliability, and write what they counted into docs/reliability.md; some 5 minutes
 # make torture        the same with more of everything, in hours; see scripts/figures
 #
@@ -30,6 +30,7 @@ test:
 
 compatibility: build
 	./scripts/compatibility pymemcache
+	./scripts/compatibility redis-py
 
 figures:
 	./scripts/figures every-run
