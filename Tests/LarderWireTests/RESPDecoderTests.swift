@@ -81,7 +81,7 @@ private struct Meaning: CustomTestStringConvertible {
     @Test(arguments: [
         "GET", "GET a b", "SET k", "SET k v NX XX", "SET k v EX 0", "SET k v EX x", "SET k v GET", "SET k v IFEQ w", "SET k v WHAT",
         "SETEX k 0 v", "INCRBY k x", "DECRBY k -9223372036854775808", "EXPIRE k 5 NX", "EXPIRE k 9223372036854775807", "DEL a b",
-        "MGET a b c", "MSET a 1", "PING hello", "SCAN 0", "NOTHING a b", "averyveryverylongname a",
+        "MGET a b c", "MSET a 1", "PING hello", "SCAN 0", "NOTHING a b", "averyveryverylongname a", "exactlyfifteenx",
     ])
     func `a command that is not plain keeps its words`(_ line: String) {
         let words = line.split(separator: " ").map(String.init)
@@ -104,6 +104,8 @@ private struct Meaning: CustomTestStringConvertible {
         }
         #expect(RESPWord.named(RESPName("")) == .unknown)
         #expect(RESPWord.named(RESPName("getx")) == .unknown)
+        #expect(RESPWord.named(RESPName("get ")) == .unknown)
+        #expect(RESPWord.named(RESPName("del\u{0}")) == .unknown)
     }
 
     @Test(arguments: [

@@ -83,6 +83,11 @@ enum RESPNumber {
                 position &+= 4
                 return Int(first &* 10 &+ second)
             }
+            let third = ((word >> 16) & 0xFF) &- 0x30
+            if end &- position >= 5, word >> 24 == 0x0D, bytes.byte(at: position &+ 4) == 0x0A, first &- 1 <= 8, second <= 9, third <= 9 {
+                position &+= 5
+                return Int(first &* 100 &+ second &* 10 &+ third)
+            }
         }
         return readLong(bytes, at: &position, end: end)
     }

@@ -16,7 +16,7 @@ package struct RESPDecoder: Sendable {
     package private(set) var requestBytesExpected = 0
     /// Of a request that is not complete: how many of its arguments are, and how many bytes they take from its beginning. A
     /// request of a million arguments that comes in a million pieces is then not read half a trillion times.
-    private var argumentsSeen = 0
+    private(set) var argumentsSeen = 0
     private var bytesSeen = 0
 
     package init(limits: RESPLimits = .beforeLogin) { self.limits = limits }
@@ -33,6 +33,7 @@ package struct RESPDecoder: Sendable {
     ) -> DecodeStep {
         let bytes = input.bytes
         precondition(position >= 0 && position <= bytes.byteCount, "position leaves the buffer")
+        if decodeHot(bytes, &position, &command) { return .command }
         while position < bytes.byteCount {
             guard bytes.byte(at: position) == UInt8(ascii: "*") else {
                 if let step = decodeInline(bytes, &position, &command) { return step }
@@ -46,7 +47,7 @@ package struct RESPDecoder: Sendable {
                 position = at
                 continue
             }
-            var words = InlineArray<4, ByteRange>(repeating: .empty)
+            var words = InlineArray<4, ByteRange>(repeating: ByteRange(start: 0, count: 0))
             guard argumentsSeen == 0, let end = scan(bytes, from: at, count: count, start, &words) else {
                 return decodeRest(bytes, at, count, &position, &words, &command)
             }
@@ -79,15 +80,25 @@ package struct RESPDecoder: Sendable {
         for index in 0..<count {
             guard at < bytes.byteCount, bytes.byte(at: at) == UInt8(ascii: "$") else { return nil }
             at &+= 1
-            let length = RESPNumber.read(bytes, at: &at, end: bytes.byteCount)
-            guard length >= 0, length <= limits.argumentBytesMax, length &+ 2 <= bytes.byteCount &- at,
-                at &+ length &- start <= limits.requestBytesMax,
-                bytes.littleEndian(at: at &+ length, as: UInt16.self) == 0x0A0D
-            else { return nil }
-            if index < 4 { words[index] = ByteRange(start: at, count: length) }
-            at &+= length &+ 2
+            guard let word = argument(bytes, &at, start) else { return nil }
+            if index < 4 { words[index] = word }
         }
         return at
+    }
+
+    /// The argument whose length begins at `position`, which is moved behind it.
+    ///
+    /// - Parameter start: Where the request begins.
+    /// - Returns: nil when it is not all here, or malformed.
+    @inline(__always)
+    func argument(_ bytes: RawSpan, _ position: inout Int, _ start: Int) -> ByteRange? {
+        let length = RESPNumber.read(bytes, at: &position, end: bytes.byteCount)
+        guard length >= 0, length <= limits.argumentBytesMax, length &+ 2 <= bytes.byteCount &- position,
+            position &+ length &- start <= limits.requestBytesMax,
+            bytes.littleEndian(at: position &+ length, as: UInt16.self) == 0x0A0D
+        else { return nil }
+        defer { position &+= length &+ 2 }
+        return ByteRange(start: position, count: length)
     }
 
     /// Goes on with a request that was not complete, and remembers how far it came; or says what is wrong with it.

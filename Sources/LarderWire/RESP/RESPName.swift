@@ -2,13 +2,16 @@
 
 import LarderBytes
 
-/// Up to sixteen bytes, letters in upper case. Longer names are no command's, and are like the empty one.
+/// Up to fifteen bytes, letters in upper case, and how many they are. Longer names are no command's, and are like the empty one.
 package struct RESPName: Hashable, Sendable {
     package let low: UInt64
     package let high: UInt64
 
     /// Clears the bit that tells lower from upper case. No other byte becomes a letter by that.
     private static let upperCase: UInt64 = 0xDFDF_DFDF_DFDF_DFDF
+
+    /// How many bytes the name has.
+    var count: UInt64 { high >> 56 }
 
     private init(low: UInt64, high: UInt64) {
         self.low = low
@@ -23,18 +26,18 @@ package struct RESPName: Hashable, Sendable {
         }
         let word = bytes.littleEndian(at: range.start, as: UInt64.self) & Self.upperCase
         let unused = UInt64(truncatingIfNeeded: 64 &- 8 &* range.count)
-        self.init(low: (word &<< unused) &>> unused, high: 0)
+        self.init(low: (word &<< unused) &>> unused, high: UInt64(truncatingIfNeeded: range.count) << 56)
     }
 
     @inline(never)
     private static func gather(_ bytes: RawSpan, _ range: ByteRange) -> RESPName {
         var (low, high): (UInt64, UInt64) = (0, 0)
-        guard range.count <= 16 else { return RESPName(low: 0, high: 0) }
+        guard range.count < 16 else { return RESPName(low: 0, high: 0) }
         for index in 0..<range.count {
             let byte = UInt64(bytes.byte(at: range.start &+ index) & 0xDF) << UInt64(8 * (index & 7))
             if index < 8 { low |= byte } else { high |= byte }
         }
-        return RESPName(low: low, high: high)
+        return RESPName(low: low, high: high | UInt64(range.count) << 56)
     }
 
     package init(_ text: String) {

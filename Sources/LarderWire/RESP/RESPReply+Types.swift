@@ -7,6 +7,23 @@ import LarderBytes
 extension RESPReply {
     static let lineEnd: UInt16 = 0x0A0D
 
+    // MARK: Short replies, each written as a word
+
+    /// Appends the lower `count` bytes of `word`.
+    @inline(__always)
+    static func append(_ word: UInt64, _ count: Int, into output: inout ByteBuffer) {
+        output.append(littleEndian: word)
+        output.truncate(to: output.count &- (8 &- count))
+    }
+
+    /// `+OK`.
+    package static func ok(into output: inout ByteBuffer) { append(0x0A0D_4B4F_2B, 5, into: &output) }
+
+    /// A null. Version 2 has one for strings and one for arrays; this is that for strings: `$-1`, or `_`.
+    package static func null(_ isRESP3: Bool, into output: inout ByteBuffer) {
+        if isRESP3 { append(0x0A0D_5F, 3, into: &output) } else { append(0x0A0D_312D_24, 5, into: &output) }
+    }
+
     // MARK: Numbers and lines
 
     package static func integer(_ value: Int64, into output: inout ByteBuffer) {
@@ -15,8 +32,6 @@ extension RESPReply {
         output.append(decimal: value)
         output.append(littleEndian: lineEnd)
     }
-
-    package static func ok(into output: inout ByteBuffer) { output.append("+OK\r\n") }
 
     package static func simple(_ text: StaticString, into output: inout ByteBuffer) {
         output.append(byte: UInt8(ascii: "+"))
@@ -34,9 +49,6 @@ extension RESPReply {
         output.append(byte: UInt8(ascii: "-"))
         line(text, into: &output)
     }
-
-    /// A null. Version 2 has one for strings and one for arrays; this is that for strings.
-    package static func null(_ isRESP3: Bool, into output: inout ByteBuffer) { output.append(isRESP3 ? "_\r\n" : "$-1\r\n") }
 
     package static func nullArray(_ isRESP3: Bool, into output: inout ByteBuffer) { output.append(isRESP3 ? "_\r\n" : "*-1\r\n") }
 
@@ -114,8 +126,7 @@ extension RESPReply {
                 count = 6
             }
             let word = UInt64(type) | digits << 8 | UInt64(lineEnd) << UInt64(8 &* count &- 16)
-            output.append(littleEndian: word)
-            return output.truncate(to: output.count &- (8 &- count))
+            return append(word, count, into: &output)
         }
         output.append(byte: type)
         output.append(decimal: UInt64(number))

@@ -26,8 +26,8 @@ package enum RESPReply {
         let isDone = status == .ok || status == .created
         switch flags.form {
         // A lifetime in the past removes what is there, or nothing: that is what was asked for.
-        case .status where isDone || status == .notFound: output.append("+OK\r\n")
-        case .count: output.append(isDone ? ":1\r\n" : ":0\r\n")
+        case .status where isDone || status == .notFound: ok(into: &output)
+        case .count: header(UInt8(ascii: ":"), isDone ? 1 : 0, into: &output)
         case .status, .value: null(flags.isRESP3, into: &output)
         case .type: output.append(isDone ? "+string\r\n" : "+none\r\n")
         case .seconds, .milliseconds: output.append(":-2\r\n")
