@@ -122,10 +122,16 @@ final class Bench {
 
     /// One round that does not count, then the rounds, all servers in turn in each.
     func costs(_ servers: [Server], _ operation: Load.Operation, depth: Int, rounds: Int? = nil) throws -> [Cost] {
+        try costs(servers, rounds: rounds) { server, round in try measure(server, operation, depth: depth, seed: UInt64(round)) }
+    }
+
+    func costs(
+        _ servers: [Server], rounds: Int? = nil, _ measure: (_ server: Server, _ round: Int) throws -> Sample
+    ) throws -> [Cost] {
         var samples = [[Sample]](repeating: [], count: servers.count)
         for round in 0...(rounds ?? parameters.rounds) {
             for (index, server) in servers.enumerated() {
-                let sample = try measure(server, operation, depth: depth, seed: UInt64(round))
+                let sample = try measure(server, round)
                 if round > 0 { samples[index].append(sample) }
             }
         }
@@ -144,11 +150,11 @@ extension [Cost] {
 
     /// Holds a contender's total against another's, and its user part as well.
     func checks(
-        _ one: Contender, against other: Contender, total: Double, user: Double? = nil, tie: Double = 0
+        _ one: Contender, against other: Contender, total: Double, user: Double? = nil, tie: Double = 0, name: String = ""
     ) -> [Check] {
         guard let mine = self[one], let theirs = self[other] else { return [] }
-        var checks = [Check.ratio("", mine.median, to: other.name, theirs.median, atMost: total, tie: tie)]
-        if let user { checks.append(.ratio("user part ", mine.user, to: other.name, theirs.user, atMost: user)) }
+        var checks = [Check.ratio(name, mine.median, to: other.name, theirs.median, atMost: total, tie: tie)]
+        if let user { checks.append(.ratio(name + "user part ", mine.user, to: other.name, theirs.user, atMost: user)) }
         return checks
     }
 }

@@ -47,6 +47,7 @@ struct Contenders: Sendable {
     var floor: Contender
     var larderHTTP: Contender
     var larderRESP: Contender
+    var larderMemcached: Contender
     var valkey: Contender
     var redis: Contender
     var memcached: Contender
@@ -66,6 +67,9 @@ struct Contenders: Sendable {
         larderRESP = larder
         larderRESP.name = "Larder, RESP"
         larderRESP.dialect = .resp
+        larderMemcached = larder
+        larderMemcached.name = "Larder, memcached's text"
+        larderMemcached.dialect = .memcached
         floor = Contender(
             name: "C floor", dialect: .larder, program: folder + "floor", versionArguments: [], source: "`make bench-engine` builds it"
         ) { port, _ in ["\(port)"] }

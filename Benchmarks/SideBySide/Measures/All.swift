@@ -2,7 +2,7 @@
 
 extension Measure {
     static let all: [Measure] = [
-        get, resp, set, log, latency, stalls, memory, expiry, holds, snapshot, engine, http, eviction, listing, idle,
+        get, resp, memcachedText, redisBenchmark, set, log, latency, stalls, memory, expiry, holds, snapshot, engine, http, eviction, listing, idle,
     ]
 }
 

@@ -23,19 +23,6 @@ extension Measure {
         return finding
     }
 
-    static let resp = Measure(name: "resp") { bench in
-        let all = bench.contenders
-        let question = "GET 100 B, 32 in flight, RESP"
-        let servers = try bench.start([all.larderRESP, all.valkey])
-        guard let larder = servers.first, let hello = try? larder.ask("PING\r\n", until: "\r\n", secondsMax: 2), hello.hasPrefix("+PONG")
-        else { return Finding(rows: [Row(3, question, notMeasured: "Larder does not speak RESP yet")]) }
-        for server in servers { try bench.fill(server, bench.parameters.keys) }
-        let costs = try bench.costs(servers, .get, depth: 32)
-        return Finding(
-            rows: [Row(3, question, costs.checks(all.larderRESP, against: all.valkey, total: 0.8, user: 0.6))],
-            tables: [costs.table("GET of 100 bytes over RESP, 32 in flight")])
-    }
-
     static let set = Measure(name: "set") { bench in
         let all = bench.contenders
         let servers = try bench.start([all.larder, all.valkey, all.redis, all.memcached])
