@@ -39,6 +39,8 @@ package final class DurableStore: Sendable {
 
     let snapshots = Mutex(SnapshotSchedule())
     let healing = Mutex(HealingSchedule())
+    private let reportBox = Mutex(RecoveryReport())
+    private let manifestFailures = Atomic<Int>(0)
     let healingBox = Mutex(HealingStatistics())
     private let reserveErrorBox = Mutex<PersistenceError?>(nil)
     private let lagOfServer = Callback<Int64>()
@@ -98,6 +100,7 @@ package final class DurableStore: Sendable {
         try log.trim(before: current.manifest.oldestSegment)
         complete(&recovered.report, current, recovered, began)
         progress.enter(.done)
+        reportBox.withLock { $0 = recovered.report }
         return recovered.report
     }
 
@@ -215,6 +218,15 @@ package final class DurableStore: Sendable {
         }
     }
 
+    /// What the start found.
+    package var recovery: RecoveryReport { reportBox.withLock { $0 } }
+    /// Times that a manifest could not be published.
+    package var manifestsFailed: Int { manifestFailures.load(ordering: .relaxed) }
+    /// Bytes of log that a start would have to replay.
+    package var bytesToReplay: Int64 { snapshots.withLock { $0.grown(log.bytesWritten) } }
+    /// Where the newest published snapshot begins; zero when there is none.
+    package var snapshotLSN: LSN { opened.withLock { $0.manifest.snapshots.first?.begin ?? .zero } }
+
     /// How much room the directory's disk has; nil when it cannot be told.
     package var freeBytes: Int64? { try? directory.files.freeBytes() }
 
@@ -231,6 +243,7 @@ package final class DurableStore: Sendable {
             do throws(PersistenceError) {
                 try publish(manifest, log)
             } catch {
+                manifestFailures.wrappingAdd(1, ordering: .relaxed)
                 // Never twice, whichever of the two is there.
                 opened.manifest.generation = manifest.generation
                 // After a failed change of names it is not known which manifest a restart would find; before it, none changed.

@@ -65,6 +65,9 @@ package protocol LogBackend: AnyObject, Sendable {
     /// How old the oldest byte is that the medium should have and is not known to have; 0 when there is none. May lock.
     var unsyncedMilliseconds: Milliseconds { get }
 
+    /// May lock.
+    var statistics: LogStatistics { get }
+
     /// `observer` is called after a position advanced or the state changed, by whichever thread did that.
     func setObserver(_ observer: (@Sendable () -> Void)?)
 

@@ -23,6 +23,26 @@ package enum LogState: UInt8, Sendable {
     package var takesRecords: Bool { self == .ok || self == .low }
 }
 
+/// What a log has done since the start.
+package struct LogStatistics: Equatable, Sendable {
+    /// Group commits.
+    package var frames = 0
+    package var syncs = 0
+    package var syncNanoseconds: Int64 = 0
+    package var longestSyncNanoseconds: Int64 = 0
+    /// Times that it left `ok` for want of room, and because of any other error.
+    package var shortages = 0
+    package var failures = 0
+
+    package init() {}
+
+    mutating func note(syncFor nanoseconds: Int64) {
+        syncs += 1
+        syncNanoseconds += nanoseconds
+        longestSyncNanoseconds = max(longestSyncNanoseconds, nanoseconds)
+    }
+}
+
 /// The state, why, where and since when.
 package struct LogCondition: Equatable, Sendable, CustomStringConvertible {
     package var state: LogState

@@ -64,11 +64,14 @@ struct SnapshotSchedule {
         guard now >= retryAt else { return false }
         // On a full disk a snapshot is what makes room, once something was removed.
         if isLow, applied > lastLSN, now - lastTime >= options.snapshotRetryMilliseconds * Self.nanoseconds { return true }
-        let grown = bytesBefore + Int64(bytesWritten - bytesAtLast)
+        let grown = grown(bytesWritten)
         if let limit = logBytesMax(options), grown >= limit { return true }
         guard options.snapshotMilliseconds > 0, applied > lastLSN else { return false }
         return now - lastTime >= options.snapshotMilliseconds * Self.nanoseconds
     }
+
+    /// Bytes of log that a start would replay.
+    func grown(_ bytesWritten: Int) -> Int64 { bytesBefore + Int64(bytesWritten - bytesAtLast) }
 
     /// How much log there is before a snapshot is due: as much as a snapshot has to walk, so that both cost about the same
     /// however large the state is. nil: the log's size is no reason.

@@ -28,6 +28,8 @@ package final class WriteAheadLog: LogBackend {
     private let isWanted = Atomic<Bool>(false)
     private let conditionBox: Mutex<LogCondition>
     private let observer = Callback<Void>()
+    private let statisticsBox = Mutex(LogStatistics())
+    private let framesWord = Atomic<Int>(0)
     let parker = Parker()
     private let thread = Mutex<Thread?>(nil)
     private let isClosing = Atomic<Bool>(false)
@@ -77,6 +79,11 @@ package final class WriteAheadLog: LogBackend {
         LogState(rawValue: stateWord.load(ordering: .acquiring))!
     }
     package var condition: LogCondition { conditionBox.withLock { $0 } }
+    package var statistics: LogStatistics {
+        var statistics = statisticsBox.withLock { $0 }
+        statistics.frames = framesWord.load(ordering: .relaxed)
+        return statistics
+    }
     /// Bytes of frames written since the start.
     package var bytesWritten: Int { bytesWord.load(ordering: .relaxed) }
     package var unsyncedMilliseconds: Milliseconds {
@@ -205,6 +212,7 @@ package final class WriteAheadLog: LogBackend {
         }
         guard bytes > 0 else { return false }
         bytesWord.wrappingAdd(bytes, ordering: .relaxed)
+        framesWord.wrappingAdd(1, ordering: .relaxed)
         let now = clock.elapsed()
         state.lastWrite = now
         state.unsyncedBytes += bytes
@@ -339,14 +347,21 @@ package final class WriteAheadLog: LogBackend {
             return (state.writer.file, state.writer.reached, segment, 0)
         }
         guard let file = task.file else { return task.due }
-        do {
-            try file.sync()
+        do throws(SystemError) {
+            try sync(file)
         } catch {
             fail(error, file: FileName.segmentName(task.segment), canBeFull: false)
             return -1
         }
         publishDurable(task.mark)
         return 0
+    }
+
+    private func sync(_ file: any File) throws(SystemError) {
+        let began = clock.elapsed()
+        try file.sync()
+        let took = clock.elapsed() - began
+        statisticsBox.withLock { $0.note(syncFor: took) }
     }
 
     private func publishDurable(_ mark: LSN) {
@@ -405,8 +420,8 @@ package final class WriteAheadLog: LogBackend {
 
     /// Syncs the segment while nobody else can write.
     private func syncHere(_ state: inout Writing) -> Bool {
-        do {
-            try state.writer.file.sync()
+        do throws(SystemError) {
+            try sync(state.writer.file)
         } catch {
             fail(error, file: FileName.segmentName(state.writer.segment), canBeFull: false)
             return false
@@ -603,6 +618,15 @@ package final class WriteAheadLog: LogBackend {
         case .ok where !isClosing.load(ordering: .acquiring): buffer.accept()
         case .low where !isClosing.load(ordering: .acquiring): buffer.acceptRemovals()
         default: buffer.refuse()
+        }
+        if condition.state == .ok || next.state == .failed && condition.state != .healing {
+            statisticsBox.withLock { statistics in
+                switch next.state {
+                case .low, .full: statistics.shortages += 1
+                case .failed: statistics.failures += 1
+                default: break
+                }
+            }
         }
         condition = next
         stateWord.store(next.state.rawValue, ordering: .releasing)

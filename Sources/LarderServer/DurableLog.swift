@@ -84,6 +84,15 @@ package final class DurableLog: ReplyLog {
             "larder_log_state", "0 ok, 1 low on room (only deletes are taken), 2 full, 3 failed, 4 healing, 5 closed.", false,
             Int64(log.state.rawValue))
         if let free = durable.freeBytes { figure("larder_disk_free_bytes", "What the data directory's disk has room for.", false, free) }
+        let statistics = log.statistics
+        figure("larder_log_frames_total", "Group commits written.", true, Int64(statistics.frames))
+        figure("larder_log_syncs_total", "Syncs of the log.", true, Int64(statistics.syncs))
+        figure("larder_log_sync_microseconds_total", "How long they took together.", true, statistics.syncNanoseconds / 1_000)
+        figure("larder_log_sync_longest_microseconds", "How long the longest took.", false, statistics.longestSyncNanoseconds / 1_000)
+        figure("larder_log_shortages_total", "Times that the disk was full.", true, Int64(statistics.shortages))
+        figure("larder_log_failures_total", "Times that the log failed.", true, Int64(statistics.failures))
+        figure("larder_log_replay_bytes", "Log that a start would have to replay.", false, durable.bytesToReplay)
+        figure("larder_manifest_failed_total", "Manifests that could not be published.", true, Int64(durable.manifestsFailed))
         let healing = durable.healingStatistics
         figure("larder_log_healed_total", "Times that the log failed and went on in new files.", true, Int64(healing.succeeded))
         figure("larder_log_healing_failed_total", "Attempts at that which failed.", true, Int64(healing.failed))
@@ -98,5 +107,15 @@ package final class DurableLog: ReplyLog {
         figure("larder_snapshot_entries", "Entries in the last snapshot.", false, Int64(clamping: snapshots.lastEntries))
         figure("larder_snapshot_bytes", "Bytes of the last snapshot.", false, Int64(clamping: snapshots.lastBytes))
         figure("larder_snapshot_milliseconds", "How long the last snapshot took.", false, snapshots.lastElapsedMilliseconds)
+        figure("larder_snapshot_lsn", "Where the newest snapshot begins.", false, Int64(clamping: durable.snapshotLSN.rawValue))
+        figure("larder_snapshot_time_seconds", "When the last snapshot of this start was published, Unix time; 0: none.", false, snapshots.lastWall / 1_000)
+        let recovery = durable.recovery
+        figure("larder_recovery_milliseconds", "How long the start took to read its data.", false, recovery.elapsedMilliseconds)
+        figure("larder_recovery_entries", "Entries that it loaded from a snapshot.", false, Int64(recovery.entriesLoaded))
+        figure("larder_recovery_records", "Records of the log that it replayed.", false, Int64(recovery.recordsReplayed))
+        figure("larder_recovery_cut_bytes", "Bytes of a torn tail that it cut.", false, Int64(recovery.bytesCut))
+        figure(
+            "larder_recovery_damaged_files", "Snapshots and manifests that it found damaged and did without.", false,
+            Int64(recovery.damagedSnapshots.count + (recovery.usedPreviousManifest ? 1 : 0)))
     }
 }

@@ -18,7 +18,7 @@ extension RecoveryReport {
     /// - Parameter entries: How many there are now.
     /// - Parameter expired: How many had expired by now, and were dropped.
     package func summary(entries: Int, expired: Int) -> String {
-        if isNew { return "new data directory" }
+        if isNew { return "new data directory [event=recovered new=yes]" }
         let milliseconds = String(elapsedMilliseconds % 1_000)
         let seconds = "\(elapsedMilliseconds / 1_000)." + String(repeating: "0", count: 3 - milliseconds.count) + milliseconds
         var parts = ["recovered \(entries) entries from \(bytesRead) bytes in \(seconds) s"]
@@ -30,7 +30,10 @@ extension RecoveryReport {
         for damage in damagedSnapshots { parts.append("DAMAGED \(damage.file), an older snapshot was used") }
         if usedPreviousManifest { parts.append("DAMAGED MANIFEST, the one before it was used") }
         if clockBehindMilliseconds > 0 { parts.append("the clock is \(clockBehindMilliseconds) ms behind the log") }
+        let damaged = damagedSnapshots.count + (usedPreviousManifest ? 1 : 0)
+        let fields = "entries=\(entries) bytes=\(bytesRead) ms=\(elapsedMilliseconds) records=\(recordsReplayed) cut=\(bytesCut) expired=\(expired)"
         return parts.joined(separator: ", ")
+            + " [event=recovered \(fields) clean=\(wasClean ? "yes" : "no") damaged=\(damaged)]"
     }
 }
 

@@ -175,6 +175,7 @@ package final class MemoryLog: ClosedLog, LogBackend {
     package var state: LogState { condition.state }
     package var bytesWritten: Int { content.withLock { $0.bytesWritten } }
     package var unsyncedMilliseconds: Milliseconds { 0 }
+    package var statistics: LogStatistics { LogStatistics() }
 
     package func setObserver(_ observer: (@Sendable () -> Void)?) { self.observer.set(observer) }
 

@@ -56,6 +56,7 @@ import Testing
         #expect(rig.log.state == .low)
         #expect(!Self.isThere(rig.files))
         #expect(rig.log.condition.error?.isOutOfSpace == true)
+        #expect(rig.log.statistics.shortages == 1)
         #expect(rig.set("grows", "x") == nil)
         // What had been staged is written all the same.
         #expect(rig.log.durableLSN == rig.history.last)

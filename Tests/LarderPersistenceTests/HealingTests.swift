@@ -47,6 +47,8 @@ import Testing
         rig.sync()
         #expect(rig.log.durableLSN == next)
         #expect(rig.store.healingStatistics.succeeded == 1)
+        #expect(rig.log.statistics.failures == 1)
+        #expect(rig.log.statistics.syncs > 0 && rig.log.statistics.frames > 2)
         let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: 1), history: rig.history)
         #expect(report.reached == next)
         #expect(later.matchesHistory(report))

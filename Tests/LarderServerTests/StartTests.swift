@@ -18,14 +18,16 @@ import Testing
         let line = report.summary(entries: 1_000, expired: 12)
         #expect(
             line == "recovered 1000 entries from 123456 bytes in 2.045 s, snapshot 7 with 900 entries, 150 records replayed, "
-                + "64 bytes of a torn tail of wal-0000000003 cut and set aside, 12 expired entries dropped, no clean stop before")
+                + "64 bytes of a torn tail of wal-0000000003 cut and set aside, 12 expired entries dropped, no clean stop before "
+                + "[event=recovered entries=1000 bytes=123456 ms=2045 records=150 cut=64 expired=12 clean=no damaged=0]")
         report = RecoveryReport()
         report.wasClean = true
         #expect(
             report.summary(entries: 0, expired: 0)
-                == "recovered 0 entries from 0 bytes in 0.000 s, no snapshot, 0 records replayed, 0 bytes cut, 0 expired entries dropped, clean stop before")
+                == "recovered 0 entries from 0 bytes in 0.000 s, no snapshot, 0 records replayed, 0 bytes cut, 0 expired entries dropped, clean stop before "
+                + "[event=recovered entries=0 bytes=0 ms=0 records=0 cut=0 expired=0 clean=yes damaged=0]")
         report.isNew = true
-        #expect(report.summary(entries: 0, expired: 0) == "new data directory")
+        #expect(report.summary(entries: 0, expired: 0) == "new data directory [event=recovered new=yes]")
     }
 
     @Test(arguments: [

@@ -1,3 +1,4 @@
+import Foundation
 import LarderBytes
 import LarderEngine
 import LarderPersistence
@@ -72,6 +73,20 @@ import Testing
         #expect(all.keys.allSatisfy { $0.hasPrefix("larder_") })
         #expect(all["larder_ready"]?.value == 1)
         #expect(all["larder_log_working"]?.value == 1)
+    }
+
+    @Test func `every series stands in the manual`() throws {
+        let (rig, _, _) = try open()
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let manual = try String(contentsOf: root.appending(path: "docs/operations.md"), encoding: .utf8)
+        for name in try parse(text(rig)).keys {
+            // In full, or by what tells it from the one before it in the same row.
+            let words = name.split(separator: "_").map(String.init)
+            let ends = (1..<words.count).flatMap { first in
+                ["`_\(words[first...].joined(separator: "_"))`"] + (first..<words.count).map { "`_\(words[first...$0].joined(separator: "_"))_`" }
+            }
+            #expect(manual.contains("`\(name)`") || ends.contains { manual.contains($0) }, "\(name)")
+        }
     }
 
     @Test func `says the same in plain lines`() throws {
