@@ -23,23 +23,28 @@ extension CommandExecutor {
         case .append, .prepend: join(command, prepared, input, &session, &output, &scratch, turn, metrics)
         case .authenticate: authenticate(command, input, &session, &output, turn, metrics)
         case .stats: memcachedStatistics(command, input, &session, &output, turn, metrics)
-        case .metaNoOp: line("MN\r\n", command, &session, &output, turn)
-        case .version: line("VERSION 1.6.0-larder\r\n", command, &session, &output, turn)
-        case .verbosity: line("OK\r\n", command, &session, &output, turn)
-        case .shutdown: line("ERROR: shutdown not enabled\r\n", command, &session, &output, turn)
+        case .metaNoOp: line("MN", command, &session, &output, turn)
+        case .version: line("VERSION ", and: Self.memcachedVersion, command, &session, &output, turn)
+        case .verbosity: line("OK", command, &session, &output, turn)
+        case .shutdown: line("ERROR: shutdown not enabled", command, &session, &output, turn)
         case .quit: session.mustClose = true
         default: refuse(.unknownOperation, command, &session, &output, turn, metrics)
         }
     }
 
     /// Whose protocol this is. Clients look for three numbers.
-    static let memcachedVersion = "1.6.0-larder"
+    static let memcachedVersion: StaticString = "1.6.0-larder"
 
     private func line(
-        _ text: StaticString, _ command: Command, _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn
+        _ text: StaticString, and more: StaticString = "", _ command: Command, _ session: inout Session,
+        _ output: inout ByteBuffer, _ turn: Turn
     ) {
         if MemcachedFlags(rawValue: command.flags).contains(.quiet) { return }
-        session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { $0.append(text) }
+        session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) {
+            $0.append(text)
+            $0.append(more)
+            $0.append("\r\n")
+        }
     }
 
     // MARK: Login
@@ -57,7 +62,7 @@ extension CommandExecutor {
             return refuse(.authenticationFailed, command, &session, &output, turn, metrics)
         }
         session.logIn(namespace, configuration)
-        line("STORED\r\n", command, &session, &output, turn)
+        line("STORED", command, &session, &output, turn)
     }
 
     // MARK: Counting and joining

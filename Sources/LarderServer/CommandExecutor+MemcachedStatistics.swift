@@ -72,7 +72,7 @@ extension StatusReport {
         page.line("pid", Int64(ProcessIdentity.number))
         page.line("uptime", (now - context.startedMilliseconds) / 1_000)
         page.line("time", now / 1_000)
-        page.line("version", CommandExecutor.memcachedVersion)
+        page.line("version", CommandExecutor.memcachedVersion.description)
         page.line("pointer_size", 64)
         page.line("rusage_user", Self.seconds(times.userMicroseconds))
         page.line("rusage_system", Self.seconds(times.systemMicroseconds))

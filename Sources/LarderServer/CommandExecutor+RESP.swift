@@ -86,9 +86,13 @@ extension CommandExecutor {
 
     /// The key at `range`, judged and hashed.
     func key(_ range: ByteRange, _ namespace: Namespace, _ input: borrowing ByteBuffer) throws(Failure) -> RESPKey {
-        let bytes = input.span(range)
-        if let fault = namespace.keyRule.checkKey(bytes) { throw Failure(fault, rule: namespace.keyRule) }
-        return RESPKey(range: range, hash: store.hash(namespace, bytes))
+        try check(range, namespace, input)
+        return RESPKey(range: range, hash: store.hash(namespace, input.span(range)))
+    }
+
+    /// Refuses the key at `range` if the namespace's rule does.
+    func check(_ range: ByteRange, _ namespace: Namespace, _ input: borrowing ByteBuffer) throws(Failure) {
+        if let fault = namespace.keyRule.checkKey(input.span(range)) { throw Failure(fault, rule: namespace.keyRule) }
     }
 
     /// The integer at `range`.

@@ -145,7 +145,8 @@ extension CommandExecutor {
         var condition: WriteCondition = target.replaces ? .none : .absent
         var written: WriteResult?
         for _ in 0..<Self.copiesMax {
-            let (found, lsn) = read(source, request, input, &scratch)
+            let (found, lsn) = look(
+                request.namespace, key: input.span(source.range), hash: source.hash, now: request.turn.now, &scratch)
             let seen = readWait(lsn, request.namespace, request.turn)
             guard let present = found else {
                 // Somebody else deleted it behind our copy.
@@ -207,22 +208,6 @@ extension CommandExecutor {
             }
         }
         return (namespace, replaces)
-    }
-
-    /// Copies an entry to `scratch`.
-    ///
-    /// - Returns: The entry, and the write that the answer depends on.
-    private func read(
-        _ key: RESPKey, _ request: RESPRequest, _ input: borrowing ByteBuffer, _ scratch: inout Scratch
-    ) -> (entry: PresentEntry?, lsn: LSN) {
-        scratch.forgetEntry()
-        var present: PresentEntry?
-        let result = store.read(request.namespace, key: input.span(key.range), hash: key.hash, now: request.turn.now) { entry in
-            present = PresentEntry(lsn: entry.lsn, deadline: entry.deadline)
-            scratch.metadata.append(entry.metadata)
-            scratch.present.append(entry.value)
-        }
-        return (present, result.lsn)
     }
 
     private func finishCopy(

@@ -77,12 +77,8 @@ extension CommandExecutor {
             request.namespace, key: input.span(group.ranges[index]), hash: group.hashes[index], now: request.turn.now
         ) { RESPReply.bulk($0.value, into: &progress.reply) }
         progress.note(seen: result.lsn)
-        if result.hit {
-            request.metrics.hits.add(1)
-        } else {
-            request.metrics.misses.add(1)
-            RESPReply.null(request.isRESP3, into: &progress.reply)
-        }
+        request.metrics.count(hit: result.hit)
+        if !result.hit { RESPReply.null(request.isRESP3, into: &progress.reply) }
     }
 
     // MARK: MSET
@@ -131,7 +127,7 @@ extension CommandExecutor {
     ) throws(Failure) {
         var rest = arguments
         while let range = rest.next(in: input), let value = rest.next(in: input) {
-            if let fault = namespace.keyRule.checkKey(input.span(range)) { throw Failure(fault, rule: namespace.keyRule) }
+            try check(range, namespace, input)
             if value.count > configuration.valueBytesMax { throw .valueTooLarge }
         }
     }
@@ -147,11 +143,7 @@ extension CommandExecutor {
             progress = begun
         } else {
             var rest = arguments
-            while let range = rest.next(in: input) {
-                if let fault = request.namespace.keyRule.checkKey(input.span(range)) {
-                    throw Failure(fault, rule: request.namespace.keyRule)
-                }
-            }
+            while let range = rest.next(in: input) { try check(range, request.namespace, input) }
             progress = RESPManyInProgress(arguments)
         }
         var left = Self.keysPerTurn

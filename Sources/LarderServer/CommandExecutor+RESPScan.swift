@@ -92,15 +92,22 @@ extension CommandExecutor {
         let bytes = keys.bytes
         var (position, count) = (0, 0)
         while position < bytes.byteCount {
-            let length = Int(bytes.littleEndian(at: position, as: UInt16.self))
-            let key = bytes.slice(position + 2, length)
+            let key = key(of: bytes, after: &position)
             if pattern.matches(key) {
                 RESPReply.bulk(key, into: &items)
                 count += 1
             }
-            position += 2 + length
         }
         return count
+    }
+
+    /// The key at `position` of what a scan has found, each behind its length in 16 bits; `position` moves behind it.
+    @_lifetime(copy keys)
+    private static func key(of keys: RawSpan, after position: inout Int) -> RawSpan {
+        let begin = position + 2
+        let length = Int(keys.littleEndian(at: position, as: UInt16.self))
+        position = begin + length
+        return keys.slice(begin, length)
     }
 
     // MARK: KEYS
@@ -149,9 +156,8 @@ extension CommandExecutor {
                 guard let chosen else { return RESPReply.null(request.isRESP3, into: &target) }
                 let bytes = keys.bytes
                 var position = 0
-                for _ in 0..<chosen { position += 2 + Int(bytes.littleEndian(at: position, as: UInt16.self)) }
-                let length = Int(bytes.littleEndian(at: position, as: UInt16.self))
-                RESPReply.bulk(bytes.slice(position + 2, length), into: &target)
+                for _ in 0..<chosen { _ = Self.key(of: bytes, after: &position) }
+                RESPReply.bulk(Self.key(of: bytes, after: &position), into: &target)
             }
         }
         goOn(consume progress, &session)

@@ -37,18 +37,12 @@ extension CommandExecutor {
         _ scratch: inout Scratch, _ decide: (PresentEntry?, inout Scratch) -> Rewrite
     ) -> WriteResult {
         for _ in 0..<Self.rewritesMax {
-            scratch.forgetEntry()
-            var present: PresentEntry?
-            let read = store.read(namespace, key: key, hash: hash, now: now) { entry in
-                present = PresentEntry(lsn: entry.lsn, deadline: entry.deadline)
-                scratch.metadata.append(entry.metadata)
-                if readsValue { scratch.present.append(entry.value) }
-            }
+            let (present, seen) = look(namespace, key: key, hash: hash, now: now, readsValue: readsValue, &scratch)
             let version = present?.lsn.rawValue
             let condition = version.map { WriteCondition.version($0) } ?? .absent
             let result: WriteResult
             switch decide(present, &scratch) {
-            case .leave: return WriteResult(.conditionFailed, lsn: read.lsn, version: version ?? 0)
+            case .leave: return WriteResult(.conditionFailed, lsn: seen, version: version ?? 0)
             case .put(let lifetime):
                 result = store.put(
                     namespace, key: key, hash: hash, value: scratch.rewritten.bytes, metadata: scratch.metadata.bytes,
@@ -66,4 +60,22 @@ extension CommandExecutor {
     }
 
     private static let rewritesMax = 16
+
+    /// Looks at an entry, and copies what lies beside its value, and the value if asked to, to `scratch`.
+    ///
+    /// - Returns: The entry or nil, and the write that an answer depends on.
+    /// - Complexity: O(value).
+    func look(
+        _ namespace: Namespace, key: RawSpan, hash: KeyHash, now: Milliseconds, readsValue: Bool = true,
+        _ scratch: inout Scratch
+    ) -> (entry: PresentEntry?, lsn: LSN) {
+        scratch.forgetEntry()
+        var present: PresentEntry?
+        let read = store.read(namespace, key: key, hash: hash, now: now) { entry in
+            present = PresentEntry(lsn: entry.lsn, deadline: entry.deadline)
+            scratch.metadata.append(entry.metadata)
+            if readsValue { scratch.present.append(entry.value) }
+        }
+        return (present, read.lsn)
+    }
 }

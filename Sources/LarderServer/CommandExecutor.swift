@@ -353,12 +353,8 @@ package struct CommandExecutor: Sendable {
                         EntryReply(entry, key, .binary, turn.now), mark: &mark, to: command, into: &many)
                 }
                 if result.lsn > latest { latest = result.lsn }
-                if result.hit {
-                    metrics.hits.add(1)
-                } else {
-                    metrics.misses.add(1)
-                    BinaryReply.manyMiss(mark: &mark, into: &many)
-                }
+                metrics.count(hit: result.hit)
+                if !result.hit { BinaryReply.manyMiss(mark: &mark, into: &many) }
             }
             read += 1
         }

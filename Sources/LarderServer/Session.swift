@@ -312,7 +312,7 @@ package struct Session: ~Copyable, Sendable {
     /// where they lie.
     private mutating func postpone(_ batch: borrowing CommandBatch, _ requests: DecodedRequests, from first: Int) {
         // A head that is to be judged, and why the connection is closed, stand behind the commands.
-        for index in first..<min(requests.end + 1, CommandBatch.size) { postponed.append(batch.commands[index]) }
+        postponed.append(contentsOf: batch.commands[first..<min(requests.end + 1, CommandBatch.size)])
         postponedCount = requests.end - first
         postponedLast = requests.last
     }

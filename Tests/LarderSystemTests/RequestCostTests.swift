@@ -20,31 +20,28 @@ import Testing
     #if arch(x86_64)
     /// From the reading of the socket to the reply: the worker's own instructions, not the kernel's.
     @Test(arguments: [(false, 1_650), (true, 2_450)]) func `a request takes so many instructions`(_ isWriting: Bool, most: Int) throws {
-        let batches = 2
-        let count = try Self.count(batches, { try Self.binary($0, isWriting: isWriting) }, probe_instructions)
-        let each = count / (batches * 32)
-        #expect(each <= most && each > 200, "\(each) instructions a request")
-        if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" { print("\(isWriting ? "put" : "get"): \(each) instructions") }
+        try expectInstructions("binary", isWriting, atMost: most) { try Self.binary($0, isWriting: isWriting) }
     }
 
-    /// The same for memcached's dialect.
     @Test(arguments: [(false, 1_850), (true, 2_650)])
     func `a request of memcached takes so many instructions`(_ isWriting: Bool, most: Int) throws {
-        let batches = 2
-        let count = try Self.count(batches, { try Self.memcached($0, isWriting: isWriting) }, probe_instructions)
-        let each = count / (batches * 32)
-        #expect(each <= most && each > 200, "\(each) instructions a request")
-        if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" { print("memcached \(isWriting ? "set" : "get"): \(each) instructions") }
+        try expectInstructions("memcached", isWriting, atMost: most) { try Self.memcached($0, isWriting: isWriting) }
     }
 
-    /// The same for RESP.
     @Test(arguments: [(false, 1_750), (true, 2_600)])
     func `a request of RESP takes so many instructions`(_ isWriting: Bool, most: Int) throws {
+        try expectInstructions("RESP", isWriting, atMost: most) { try Self.resp($0, isWriting: isWriting) }
+    }
+
+    private func expectInstructions(
+        _ dialect: String, _ isWriting: Bool, atMost most: Int, _ connect: (UInt16) throws -> () throws -> Void
+    ) throws {
         let batches = 2
-        let count = try Self.count(batches, { try Self.resp($0, isWriting: isWriting) }, probe_instructions)
-        let each = count / (batches * 32)
+        let each = try Self.count(batches, connect, probe_instructions) / (batches * 32)
         #expect(each <= most && each > 200, "\(each) instructions a request")
-        if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" { print("RESP \(isWriting ? "SET" : "GET"): \(each) instructions") }
+        if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" {
+            print("\(dialect) \(isWriting ? "write" : "read"): \(each) instructions")
+        }
     }
     #endif
 
