@@ -19,9 +19,6 @@ struct WrittenSnapshot {
 }
 
 extension DurableStore {
-    static let walkEntriesMax = 64
-    static let walkBytesMax = 32_768
-
     /// Asks the keeper's thread for a snapshot that begins after this call.
     ///
     /// - Returns: What `snapshotsFinished` will have reached when that one is done.
@@ -166,33 +163,14 @@ extension DurableStore {
         var pace = pace
         var blocks = SnapshotBlocks(threads: options.snapshotThreads, niceness: Self.keeperNiceness)
         do throws(PersistenceError) {
-            try writeBlocks(&blocks, &writer, &pace, draft)
+            try blocks.fill(from: state) { (blocks, rest) throws(PersistenceError) in
+                try write(&blocks, leaving: rest, &writer, &pace, draft)
+            }
         } catch {
             blocks.end()
             throw error
         }
         blocks.end()
-    }
-
-    private func writeBlocks(
-        _ blocks: inout SnapshotBlocks, _ writer: inout SnapshotWriter, _ pace: inout SnapshotPace, _ draft: String
-    ) throws(PersistenceError) {
-        var block = SnapshotBlock()
-        block.content = .namespaces
-        block.entryCount = state.appendNamespaces(to: &block.raw)
-        blocks.add(&block)
-        // The namespaces are the first block; the order of the others is all the same.
-        try write(&blocks, leaving: 0, &writer, &pace, draft)
-        let walk = state.beginWalk()
-        while let entries = walk.next(entriesMax: Self.walkEntriesMax, bytesMax: Self.walkBytesMax, into: &block.raw) {
-            block.entryCount += entries
-            if block.raw.count >= SnapshotBlockHeader.fullBytes {
-                blocks.add(&block)
-                try write(&blocks, leaving: blocks.underWayMax, &writer, &pace, draft)
-            }
-        }
-        if block.entryCount > 0 { blocks.add(&block) }
-        try write(&blocks, leaving: 0, &writer, &pace, draft)
     }
 
     /// Writes blocks until at most so many are under way.

@@ -61,7 +61,7 @@ struct LogReplay {
         var headers: [SegmentHeader] = []
         var expected = first
         for number in numbers where number >= first {
-            let header = try readHeader(number, files: files)
+            let header = try self.header(number, files: files)
             if header.beginsAnew, number != first { continue }
             guard number == expected else { throw .fileMissing(file: FileName.segmentName(expected)) }
             guard header.directory == directory, header.number == number else {
@@ -77,7 +77,8 @@ struct LogReplay {
         return headers
     }
 
-    private static func readHeader(_ number: UInt32, files: any FileSystem) throws(PersistenceError) -> SegmentHeader {
+    /// What a segment says of itself; it may be another than its name says.
+    private static func header(_ number: UInt32, files: any FileSystem) throws(PersistenceError) -> SegmentHeader {
         let name = FileName.segmentName(number)
         var bytes = ByteBuffer()
         try naming(name) { () throws(SystemError) in
@@ -86,6 +87,12 @@ struct LogReplay {
             try file.close()
         }
         return try SegmentHeader(parsing: bytes.bytes, file: name)
+    }
+
+    /// The same of a directory that need not be sound: nil when it cannot be read, or is that of another segment.
+    static func headerIfWhole(_ number: UInt32, files: any FileSystem) -> SegmentHeader? {
+        guard let header = try? header(number, files: files), header.number == number else { return nil }
+        return header
     }
 
     /// Reads the segments of `headers`, which are in order and without a gap, and hands their records to `apply`.

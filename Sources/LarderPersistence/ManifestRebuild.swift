@@ -17,7 +17,7 @@ struct ManifestRebuild {
         let names = try naming(files.path) { () throws(SystemError) in try files.list() }
         var headers: [SegmentHeader] = []
         for number in DataDirectory.segments(names) {
-            if let header = header(number) {
+            if let header = LogReplay.headerIfWhole(number, files: files) {
                 headers.append(header)
             } else if !isLenient {
                 throw .segmentDamaged(file: FileName.segmentName(number), offset: 0, reason: .header)
@@ -53,15 +53,6 @@ struct ManifestRebuild {
         var first = chain.last?.number ?? 1
         for header in chain.reversed() where header.number + 1 == first { first = header.number }
         return first
-    }
-
-    private func header(_ number: UInt32) -> SegmentHeader? {
-        var bytes = ByteBuffer()
-        guard let file = try? files.open(FileName.segmentName(number), .read),
-            (try? file.read(at: 0, count: SegmentHeader.byteCount, into: &bytes)) != nil,
-            let header = try? SegmentHeader(parsing: bytes.bytes, file: ""), header.number == number
-        else { return nil }
-        return header
     }
 
     private func whole(_ number: UInt32) -> SnapshotReader? {

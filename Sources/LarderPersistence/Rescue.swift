@@ -80,11 +80,7 @@ package struct Rescue {
             manifest.ceiling = max(manifest.ceiling, floor(after: recovered.log.newestWall, recovered.log.reached, clock))
             let aside = try setAside(at: clock.wall())
             try directory.publish(manifest)
-            var report = RescueReport(refusal: damage, rebuiltManifest: true, snapshot: recovered.report.snapshot)
-            report.recordsApplied = recovered.report.recordsReplayed
-            report.reached = recovered.log.reached
-            report.aside = aside
-            return report
+            return Self.report(rebuiltBecause: damage, recovered, aside: aside)
         } catch {
             refusal = error
         }
@@ -111,17 +107,23 @@ package struct Rescue {
         do throws(PersistenceError) {
             let recovered = try rescue.strict(found, syncsFirst: false)
             guard let damage else { return nil }
-            var report = RescueReport(refusal: damage, rebuiltManifest: true, snapshot: recovered.report.snapshot)
-            report.entriesLoaded = recovered.report.entriesLoaded
-            report.recordsApplied = recovered.report.recordsReplayed
-            report.reached = recovered.log.reached
-            return report
+            return report(rebuiltBecause: damage, recovered)
         } catch {
             guard let mode = order.mode, error.isForRescue else { return nil }
             var kept = try? RescueReader(files: files, found: found, refusal: error).read(mode, into: ForgottenState())
             kept?.report.rebuiltManifest = damage != nil
             return kept?.report
         }
+    }
+
+    /// What a start finds once there is a manifest again.
+    private static func report(
+        rebuiltBecause damage: PersistenceError, _ recovered: Recovered, aside: [String] = []
+    ) -> RescueReport {
+        RescueReport(
+            refusal: damage, rebuiltManifest: true, snapshot: recovered.report.snapshot,
+            entriesLoaded: recovered.report.entriesLoaded, recordsApplied: recovered.report.recordsReplayed,
+            reached: recovered.log.reached, aside: aside)
     }
 
     /// What there is to go by.
@@ -249,30 +251,15 @@ package struct Rescue {
     }
 
     private func writeBlocks(of state: any PersistentState, to writer: inout SnapshotWriter) throws(SystemError) {
+        // Without threads there is nothing to end.
         var blocks = SnapshotBlocks(threads: 0, niceness: 0)
-        var block = SnapshotBlock()
-        block.content = .namespaces
-        block.entryCount = state.appendNamespaces(to: &block.raw)
-        try write(&block, &blocks, to: &writer)
-        let walk = state.beginWalk()
-        while let entries = walk.next(
-            entriesMax: DurableStore.walkEntriesMax, bytesMax: DurableStore.walkBytesMax, into: &block.raw)
-        {
-            block.entryCount += entries
-            if block.raw.count >= SnapshotBlockHeader.fullBytes { try write(&block, &blocks, to: &writer) }
+        try blocks.fill(from: state) { (blocks, rest) throws(SystemError) in
+            while let done = blocks.next(leaving: rest) {
+                _ = try done.write(to: &writer)
+                blocks.giveBack(done)
+            }
         }
-        if block.entryCount > 0 { try write(&block, &blocks, to: &writer) }
         blocks.end()
-    }
-
-    private func write(
-        _ block: inout SnapshotBlock, _ blocks: inout SnapshotBlocks, to writer: inout SnapshotWriter
-    ) throws(SystemError) {
-        blocks.add(&block)
-        while let done = blocks.next(leaving: 0) {
-            _ = try done.write(to: &writer)
-            blocks.giveBack(done)
-        }
     }
 }
 

@@ -28,7 +28,8 @@ struct RescueReader {
         let numbers = DataDirectory.segments(try naming(files.path) { () throws(SystemError) in try files.list() })
         var segments: [Segment] = []
         for number in numbers {
-            let segment = Segment(number: number, header: header(number))
+            let header = LogReplay.headerIfWhole(number, files: files)
+            let segment = Segment(number: number, header: header?.directory == manifest.directory ? header : nil)
             // What an attempt to heal has left, and no manifest names.
             if let header = segment.header, header.beginsAnew, number != manifest.oldestSegment { continue }
             segments.append(segment)
@@ -48,16 +49,6 @@ struct RescueReader {
         let number: UInt32
         let header: SegmentHeader?
         var name: String { FileName.segmentName(number) }
-    }
-
-    private func header(_ number: UInt32) -> SegmentHeader? {
-        var bytes = ByteBuffer()
-        guard let file = try? files.open(FileName.segmentName(number), .read) else { return nil }
-        _ = try? file.read(at: 0, count: SegmentHeader.byteCount, into: &bytes)
-        guard let header = try? SegmentHeader(parsing: bytes.bytes, file: ""), header.number == number,
-            header.directory == manifest.directory
-        else { return nil }
-        return header
     }
 
     /// The bytes of a segment, from the medium; nil when they cannot be read.

@@ -1,8 +1,8 @@
 // The blocks of a snapshot between the walk that fills them and the writer that takes them: compressed on the way, by threads of
 // their own and by the one that waits for them.
 //
-// A fixed number of blocks goes round, so what this takes of memory is bounded. Knows neither the store nor the file, and keeps
-// no order: blocks come out as they are done. Without threads everything happens on the caller's, one block after another.
+// A fixed number of blocks goes round, so what this takes of memory is bounded. Knows no file, and keeps no order: blocks come
+// out as they are done. Without threads everything happens on the caller's, one block after another.
 
 import LarderBytes
 import LarderPlatform
@@ -54,8 +54,35 @@ struct SnapshotBlocks: ~Copyable {
         underWayMax = threads.isEmpty ? 0 : 2 * threads.count + 1
     }
 
+    /// Takes in all of `state`: the namespaces, then what a walk meets.
+    ///
+    /// - Parameter write: Writes blocks until at most so many are under way.
+    mutating func fill<Failure: Error>(
+        from state: any PersistentState, _ write: (inout SnapshotBlocks, _ rest: Int) throws(Failure) -> Void
+    ) throws(Failure) {
+        var block = SnapshotBlock()
+        block.content = .namespaces
+        block.entryCount = state.appendNamespaces(to: &block.raw)
+        add(&block)
+        // The namespaces are the first block; the order of the others is all the same.
+        try write(&self, 0)
+        let walk = state.beginWalk()
+        while let entries = walk.next(entriesMax: Self.walkEntriesMax, bytesMax: Self.walkBytesMax, into: &block.raw) {
+            block.entryCount += entries
+            if block.raw.count >= SnapshotBlockHeader.fullBytes {
+                add(&block)
+                try write(&self, underWayMax)
+            }
+        }
+        if block.entryCount > 0 { add(&block) }
+        try write(&self, 0)
+    }
+
+    private static let walkEntriesMax = 64
+    private static let walkBytesMax = 32_768
+
     /// Takes what `block` holds, and leaves an empty one in its place.
-    mutating func add(_ block: inout SnapshotBlock) {
+    private mutating func add(_ block: inout SnapshotBlock) {
         let next = unused.popLast() ?? BlockInHand()
         next.fill(&block)
         underWay += 1

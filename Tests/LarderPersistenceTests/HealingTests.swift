@@ -12,14 +12,7 @@ import Testing
         let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
         rig.set("a", "1")
         rig.sync()
-        let fails = Mutex(true)
-        rig.files.setFault { occurrence in
-            guard occurrence.call == .sync else { return nil }
-            return fails.withLock { fails in
-                defer { fails = false }
-                return fails ? .lie(SystemError.inputOutput) : nil
-            }
-        }
+        rig.files.lieOnce()
         rig.set("b", "2")
         rig.sync()
         rig.files.setFault(nil)

@@ -335,14 +335,7 @@ import Testing
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let first = rig.set("a", "1")
         rig.sync()
-        let fails = Mutex(true)
-        rig.files.setFault { occurrence in
-            guard occurrence.call == .sync else { return nil }
-            return fails.withLock { fails in
-                defer { fails = false }
-                return fails ? .lie(SystemError.inputOutput) : nil
-            }
-        }
+        rig.files.lieOnce()
         rig.set("b", "2")
         rig.sync()
         rig.sync()

@@ -201,6 +201,17 @@ import Testing
         #expect(try keys(files, after: given) == Set(history.content(through: history.last).alive.keys))
     }
 
+    @Test func `a rescue that only made the manifest anew said that it kept no entries`() throws {
+        let (files, _, _) = try directory()
+        try files.remove(FileName.manifestName)
+        let check = DirectoryCheck(directory: files.copy())
+        var report = try #require(try rescue(files, nil, rebuild: true))
+        #expect(report.entriesLoaded == 41)
+        // But for the names it is what the check promises.
+        report.aside = []
+        #expect(check.remedies.map(\.report) == [report])
+    }
+
     @Test func `a directory without its manifest was taken for somebody else's when a ballast was there`() throws {
         var options = Rig.options()
         options.ballastBytes = 10_000

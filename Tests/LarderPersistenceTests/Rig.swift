@@ -126,3 +126,17 @@ final class Rig: Sendable {
         state.current.alive == history.content(through: report.reached).alive
     }
 }
+
+extension MemoryFileSystem {
+    /// The next sync fails and forgets what was unsynced; those after it say that all is well.
+    func lieOnce() {
+        let fails = Mutex(true)
+        setFault { occurrence in
+            guard occurrence.call == .sync else { return nil }
+            return fails.withLock { fails in
+                defer { fails = false }
+                return fails ? .lie(SystemError.inputOutput) : nil
+            }
+        }
+    }
+}
