@@ -103,7 +103,9 @@ let package = Package(
         .testTarget(name: "LarderWireTests", dependencies: ["LarderWire", "LarderBytes"], swiftSettings: testSettings),
         .testTarget(
             name: "LarderPersistenceTests",
-            dependencies: ["LarderPersistence", "LarderEngine", "LarderSimulation", "LarderBytes", "LarderPlatform"],
+            dependencies: [
+                "LarderPersistence", "LarderEngine", "LarderSimulation", "LarderBytes", "LarderPlatform", "CTestProbe",
+            ],
             swiftSettings: testSettings),
         // The durability promise: simulated, enumerated, damaged and raced (docs/reliability.md).
         .testTarget(

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/fsuid.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -72,4 +73,9 @@ long probe_system_calls(pid_t thread, const volatile int *stop, volatile int *st
 
 long probe_instructions(pid_t thread, const volatile int *stop, volatile int *started) {
     return probe(thread, stop, started, PTRACE_SINGLESTEP, is_step);
+}
+
+uid_t probe_become_user(uid_t user) {
+    // Of the thread alone, and its capabilities for files go and come with it.
+    return (uid_t)setfsuid(user);
 }

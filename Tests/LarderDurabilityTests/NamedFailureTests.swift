@@ -6,7 +6,7 @@ import LarderSimulation
 import Testing
 
 /// Failures that other servers had, or that the simulator found in this one: one test each, named for what was wrong.
-/// More of them stand where the parts are tested (docs/reliability.md has the list).
+/// More of them stand where the parts are tested (docs/testing.md has the list).
 @Suite("Named failures") struct NamedFailureTests {
     private static let year: Milliseconds = 365 * 86_400_000
 
@@ -233,6 +233,32 @@ import Testing
         let next = try StorageLife(files.afterKill(), clock: clock)
         #expect(read(next, "day")?.value == [1])
         #expect(put(next, "day", [3]).outcome == .updated)
+    }
+
+    @Test(arguments: [-1, 1] as [Int64])
+    func `a wall clock that a restart finds a year away revives nothing, takes nothing without a lifetime, and stops no writes`(
+        years: Int64
+    ) throws {
+        let clock = ManualClock()
+        let life = try StorageLife(MemoryFileSystem(), clock: clock)
+        guard let files = life.files as? MemoryFileSystem else { return }
+        let first = put(life, "for ever", [1])
+        _ = put(life, "short", [1], .milliseconds(1_000))
+        life.sync()
+        // The log says what time it is.
+        clock.advance(milliseconds: 60_000)
+        _ = life.log.step()
+        let away = try StorageLife(files.afterKill(), clock: ManualClock(wall: clock.wall() + years * Self.year))
+        #expect(read(away, "for ever")?.value == [1])
+        #expect(read(away, "short") == nil)
+        let second = put(away, "for ever", [2])
+        #expect(second.outcome == .updated && second.lsn > first.lsn)
+        away.sync()
+        guard let there = away.files as? MemoryFileSystem else { return }
+        let back = try StorageLife(there.afterKill(), clock: clock)
+        #expect(read(back, "for ever")?.value == [2])
+        #expect(read(back, "short") == nil)
+        #expect(put(back, "for ever", [3]).lsn > second.lsn)
     }
 
     @Test(arguments: [9_223_372_036_000, Int64.max - 1, Int64.max])

@@ -150,6 +150,26 @@ import Testing
         }
     }
 
+    @Test func `every named regression has its test`() throws {
+        let page = try String(contentsOf: Self.root.appendingPathComponent("docs/testing.md"), encoding: .utf8)
+        let section = try #require(page.components(separatedBy: "\n## ").first { $0.hasPrefix("Named regressions") })
+        // A row is: what went wrong, the test, its suite.
+        let rows = section.components(separatedBy: "\n").filter { $0.hasPrefix("| ") && $0.contains("`") }
+        #expect(rows.count > 24)
+        for row in rows {
+            let names = row.components(separatedBy: "`")
+            try #require(names.count == 5, "\(row)")
+            let file = try #require(Self.tests.first { $0.lastPathComponent == "\(names[3]).swift" }, "\(names[3]) is no suite")
+            let text = try String(contentsOf: file, encoding: .utf8)
+            #expect(text.contains("func `\(names[1])`("), "\(names[3]) has no such test: \(names[1])")
+        }
+    }
+
+    static let tests: [URL] = {
+        let all = FileManager.default.enumerator(at: root.appendingPathComponent("Tests"), includingPropertiesForKeys: nil)
+        return (all?.allObjects as? [URL] ?? []).filter { $0.pathExtension == "swift" }
+    }()
+
     @Test func `every file says first what it is for`() {
         for source in Self.sources where !source.name.hasSuffix("main.swift") {
             #expect(source.lines.first?.hasPrefix("// ") == true, "\(source.name)")

@@ -16,4 +16,9 @@ long probe_system_calls(pid_t thread, const volatile int *stop, volatile int *st
 /// The same for the instructions that the thread executes outside of the kernel.
 long probe_instructions(pid_t thread, const volatile int *stop, volatile int *started);
 
+/// Makes the calling thread somebody else where files are concerned, without the rights of root; needs those of root.
+///
+/// Returns who it was.
+uid_t probe_become_user(uid_t user);
+
 #endif
