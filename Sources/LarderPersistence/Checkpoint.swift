@@ -40,12 +40,12 @@ extension DurableStore {
         notify()
     }
 
-    /// What the keeper's thread does now and then: reserves LSNs, takes a snapshot when one is due, heals a log that has failed, and keeps
-    /// room for a full disk.
+    /// What the keeper's thread does now and then: reserves LSNs, takes a snapshot when one is due, attends to a log that has failed, and
+    /// keeps room for a full disk.
     package func poll() {
         raiseCeiling()
         guard let log = opened.withLock({ $0.isClosed ? nil : $0.log }) else { return }
-        healIfDue(log)
+        attend(to: log)
         log.keepRoom()
         guard log.state.takesRecords else { return }
         let isDue = snapshots.withLock {
@@ -183,6 +183,8 @@ extension DurableStore {
             blocks.giveBack(block)
             pace.wrote(written, logged: log.bytesWritten, now: clock.elapsed())
             raiseCeiling()
+            // Nothing can complete it, and what is done about the log comes after it.
+            if log.state == .failed { throw .logFailed(log.condition) }
             try keep(&pace)
         }
     }

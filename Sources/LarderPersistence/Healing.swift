@@ -52,9 +52,17 @@ package struct HealingStatistics: Sendable, Equatable {
 }
 
 extension DurableStore {
-    /// Heals the log when it has failed and an attempt is due.
-    func healIfDue(_ log: any LogBackend) {
-        guard log.state == .failed, healing.withLock({ $0.isDue(options, now: clock.elapsed()) }) else { return }
+    /// Does about a log that has failed what the options say.
+    func attend(to log: any LogBackend) {
+        guard log.state == .failed else { return }
+        switch options.onLogFailure {
+        case .heal: if healing.withLock({ $0.isDue(options, now: clock.elapsed()) }) { tryToHeal(log) }
+        case .readOnly: break
+        case .exit: options.giveUp(log.condition)
+        }
+    }
+
+    private func tryToHeal(_ log: any LogBackend) {
         do throws(PersistenceError) {
             try heal(log)
         } catch {

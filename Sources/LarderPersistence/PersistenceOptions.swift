@@ -2,6 +2,16 @@
 
 import LarderPlatform
 
+/// What is done about a log that has failed.
+package enum LogFailurePolicy: String, Sendable, CaseIterable {
+    /// All of memory is saved to new files, in which the log goes on.
+    case heal
+    /// Nothing: reads go on until somebody restarts the server.
+    case readOnly = "read-only"
+    /// The process ends: somebody else has the data, or is to take over.
+    case exit
+}
+
 /// How the log and the snapshots are kept.
 package struct PersistenceOptions: Sendable {
     /// How long written bytes may stay unsynced when nobody waits for them.
@@ -41,6 +51,9 @@ package struct PersistenceOptions: Sendable {
     /// The same while there are none, so that an idle server rarely writes a manifest.
     package var idleCeilingMilliseconds: Milliseconds = 90_000
 
+    package var onLogFailure = LogFailurePolicy.heal
+    /// Ends the process, under `exit`, when the log has failed. Called again and again if it does not.
+    package var giveUp: @Sendable (LogCondition) -> Void = { _ in }
     /// So long after the log has failed it is tried to heal it; after each attempt that failed, twice as long until the next.
     package var healMilliseconds: Milliseconds = 1_000
     /// No longer than this.

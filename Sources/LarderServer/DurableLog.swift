@@ -48,6 +48,9 @@ package final class DurableLog: ReplyLog {
             case .ok: "Writes are taken again by now."
             case .low: "Deletes are taken, and so is everything else as soon as there is room on the disk."
             case .full: "Make room on the disk; writes are taken again as soon as there is some."
+            case .failed where durable.options.onLogFailure == .readOnly:
+                "Reads go on, and nothing that was acknowledged is lost. Writes are taken again after a restart."
+            case .failed where durable.options.onLogFailure == .exit: "Nothing that was acknowledged is lost. The server ends."
             case .failed, .healing:
                 "Reads go on, and nothing that was acknowledged is lost. All of it is saved to new files; writes are taken again when that succeeds."
             case .closed: "The server is stopping."

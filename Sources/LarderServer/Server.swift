@@ -55,10 +55,15 @@ package final class Server: @unchecked Sendable {
             throw ServerError("cannot use the data directory \(configuration.dataDirectory): \(error)")
         }
         try Self.rescue(files, configuration, time, announce)
+        var options = configuration.persistence
+        options.giveUp = { [events = options.events] condition in
+            for event in events.take() { announce(event.description) }
+            announce("\(condition): ending, as on-log-failure says; everything that was acknowledged is there at the next start [event=exit status=\(Self.logFailedStatus)]")
+            Signals.exitNow(Self.logFailedStatus)
+        }
         do throws(PersistenceError) {
             durable = try DurableStore(
-                directory: files, clock: time, state: StoredState(store), buffer: buffer,
-                options: configuration.persistence)
+                directory: files, clock: time, state: StoredState(store), buffer: buffer, options: options)
         } catch {
             throw ServerError("\(configuration.dataDirectory): \(error)\(error.advice)")
         }
@@ -228,6 +233,8 @@ package final class Server: @unchecked Sendable {
         threads = []
     }
 
+    /// How the process ends when the log has failed and the operator wants it to end then: "input/output error" of sysexits.h.
+    package static let logFailedStatus: Int32 = 74
     /// A signal so soon after the first is the first one again.
     private static let repeatMilliseconds: Milliseconds = 250
     /// How long slow clients are waited for when the server stops.

@@ -35,6 +35,7 @@ extension ServerConfiguration {
         options.snapshotMilliseconds = Milliseconds(snapshotEverySeconds) * 1_000
         options.snapshotBytesPerSecond = snapshotBytesPerSecond
         options.ballastBytes = ballastBytes
+        options.onLogFailure = onLogFailure
         return options
     }
 

@@ -63,6 +63,9 @@ package struct ServerConfiguration: Sendable, Equatable {
     /// How much room on the disk is kept for the day when it is full; 0: none.
     package var ballastBytes = 67_108_864
 
+    /// What is done when the log cannot be written or synced.
+    package var onLogFailure = LogFailurePolicy.heal
+
     /// What may be done about a data directory that a start refuses. Not a setting: said once, by a person who has looked.
     package var rescue = RescueOrder()
 

@@ -7,18 +7,7 @@ import Testing
 
 /// A log that has failed goes on in new files, and nothing rests on the old ones.
 @Suite("Healing") struct HealingTests {
-    /// A log whose sync failed once: `a` is durable, of `b` nothing is known.
-    private func failed(_ options: PersistenceOptions = Rig.options()) throws -> Rig {
-        let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
-        rig.set("a", "1")
-        rig.sync()
-        rig.files.lieOnce()
-        rig.set("b", "2")
-        rig.sync()
-        rig.files.setFault(nil)
-        #expect(rig.log.state == .failed)
-        return rig
-    }
+    private func failed() throws -> Rig { try .failed() }
 
     /// What the keeper does until an attempt is due, and in it.
     private func keep(_ rig: Rig) {
@@ -187,6 +176,32 @@ import Testing
         let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: 5), history: rig.history)
         #expect(report.reached == rig.history.last)
         #expect(later.matchesHistory(report))
+    }
+
+    @Test func `a log that failed was healed only when the snapshot under way had come to its end`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for index in 100..<400 {
+            rig.set("key\(index)", String(repeating: "v", count: 9_000))
+            rig.sync()
+        }
+        let blocks = Mutex(0)
+        rig.state.interruption.withLock {
+            $0 = (40, {
+                rig.files.lieOnce()
+                rig.set("key100", "x")
+                rig.sync()
+                rig.files.setFault { occurrence in
+                    if occurrence.call == .write, occurrence.name.hasPrefix("snap-") { blocks.withLock { $0 += 1 } }
+                    return nil
+                }
+            })
+        }
+        #expect(throws: PersistenceError.self) { try rig.store.snapshotNow() }
+        #expect(rig.log.state == .failed)
+        #expect(blocks.withLock { $0 } == 1)
+        keep(rig)
+        #expect(rig.log.state == .ok)
+        #expect(rig.log.durableLSN == rig.history.last)
     }
 
     @Test func `a stop while the log is failed does not write to the failed file`() throws {

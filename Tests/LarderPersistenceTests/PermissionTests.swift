@@ -41,23 +41,23 @@ import Testing
 
     @Test func `a directory without permission is refused with the call and the reason`() throws {
         try inDirectory(0) { path in
-            let refusal = try #require(refusal(path))
-            #expect(refusal.contains("open") && refusal.contains("ermission denied"), "\(refusal)")
+            let told = try #require(refusal(path))
+            #expect(told.contains("open") && told.contains("ermission denied"), "\(told)")
         }
     }
 
     @Test func `a directory that may be read and not written is refused, and nothing is made there`() throws {
         try inDirectory(0o555) { path in
-            let refusal = try #require(refusal(path))
-            #expect(refusal.contains("LOCK") && refusal.contains("ermission denied"), "\(refusal)")
+            let told = try #require(refusal(path))
+            #expect(told.contains("LOCK") && told.contains("ermission denied"), "\(told)")
             #expect(names(path) == [])
         }
     }
 
     @Test func `a directory whose parent may not be written is refused`() throws {
         try inDirectory(0o555) { path in
-            let refusal = try #require(refusal(path + "/data"))
-            #expect(refusal.contains("mkdir") && refusal.contains("ermission denied"), "\(refusal)")
+            let told = try #require(refusal(path + "/data"))
+            #expect(told.contains("mkdir") && told.contains("ermission denied"), "\(told)")
             #expect(names(path) == [])
         }
     }
@@ -66,8 +66,8 @@ import Testing
         try inDirectory(0o777, holding: ["MANIFEST"]) { path in
             // Of root, for root alone.
             if !Self.isRoot { chmod(path + "/MANIFEST", 0) }
-            let refusal = try #require(refusal(path))
-            #expect(refusal.contains("MANIFEST"), "\(refusal)")
+            let told = try #require(refusal(path))
+            #expect(told.contains("MANIFEST"), "\(told)")
             #expect(names(path).filter { $0 != "LOCK" } == ["MANIFEST"])
         }
     }

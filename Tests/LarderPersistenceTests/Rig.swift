@@ -6,6 +6,7 @@ import LarderPersistence
 import LarderPlatform
 import LarderSimulation
 import Synchronization
+import Testing
 
 /// Everything that was written, so that the state at any LSN can be told.
 final class History: Sendable {
@@ -72,6 +73,19 @@ final class Rig: Sendable {
     ) throws -> (Rig, RecoveryReport) {
         let rig = try Rig(files, clock: clock, history: history, options: options)
         return (rig, try rig.store.recover())
+    }
+
+    /// A life whose log failed, by a sync that failed once: `a` is durable, of `b` nothing is known.
+    static func failed(_ options: PersistenceOptions = Rig.options()) throws -> Rig {
+        let (rig, _) = try start(MemoryFileSystem(), options: options)
+        rig.set("a", "1")
+        rig.sync()
+        rig.files.lieOnce()
+        rig.set("b", "2")
+        rig.sync()
+        rig.files.setFault(nil)
+        #expect(rig.log.state == .failed)
+        return rig
     }
 
     /// Stages a write and applies it; nil when the log takes none.

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import LarderPersistence
 import LarderPlatform
 import LarderServer
 import LarderWire
@@ -121,6 +122,7 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
                 snapshot-every: 1h30m
                 snapshot-log-bytes: 1GiB
                 snapshot-bytes-per-second: 0
+                on-log-failure: read-only
                 connections-max: 77
                 http-idle-timeout: 0
                 first-request-timeout: 5
@@ -145,6 +147,7 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
         expected.snapshotEverySeconds = 5_400
         expected.snapshotLogBytes = 1_073_741_824
         expected.snapshotBytesPerSecond = 0
+        expected.onLogFailure = .readOnly
         expected.connectionsMax = 77
         expected.httpIdleSeconds = 0
         expected.firstRequestSeconds = 5

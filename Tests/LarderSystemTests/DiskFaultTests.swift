@@ -104,6 +104,24 @@ import Testing
     }
 
     @Test(.enabled(if: CallTrace.isAvailable))
+    func `a server that is to end when its log fails ends with a reason and a status of its own, and has lost nothing`() throws {
+        let server = ServerProcess(arguments: ["--on-log-failure", "exit"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let load = try RecordedLoad(server, in: server.directory, seed: Self.seed)
+        load.wait(for: 100)
+        let trace = try CallTrace.attach(CallFault("fdatasync", "EIO", "2"), to: server, output: "\(server.directory)/trace")
+        #expect(server.waitForEnd() == 74)
+        let last = try #require(server.logText.split(separator: "\n").last)
+        #expect(last.contains("log is failed: fdatasync: Input/output error") && last.contains("on-log-failure"), "\(last)")
+        load.finish()
+        trace.finish()
+        try server.start()
+        let judgement = try load.check(on: server)
+        #expect(judgement.lost == 0 && judgement.wrong == 0, "\(judgement.named)")
+    }
+
+    @Test(.enabled(if: CallTrace.isAvailable))
     func `a call that fails during a start either matters to nobody or ends the start with a reason, and the next one has everything`() throws {
         let began = ContinuousClock.now
         var random = SeededRandom(Self.seed)

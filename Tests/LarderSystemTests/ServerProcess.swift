@@ -94,6 +94,14 @@ final class ServerProcess {
         }
     }
 
+    /// Waits until the server has ended by itself; returns the exit status.
+    func waitForEnd() -> Int32 {
+        guard let process else { return -1 }
+        process.waitUntilExit()
+        self.process = nil
+        return process.terminationStatus
+    }
+
     /// SIGTERM; returns the exit status.
     @discardableResult
     func stop() -> Int32 {

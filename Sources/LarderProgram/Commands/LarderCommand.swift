@@ -9,8 +9,8 @@ package struct LarderCommand: ParsableCommand {
         commandName: "larder",
         abstract: "An in-memory key-value cache server.",
         discussion: """
-            Exit status: 0 done; 1 failed; 2 there is no such key or namespace; 64 the command line is wrong; 78 a setting \
-            is wrong.
+            Exit status: 0 done; 1 failed; 2 there is no such key or namespace; 64 the command line is wrong; 74 the log \
+            of a server failed, which is to end then (on-log-failure); 78 a setting is wrong.
             """,
         version: larderVersion,
         subcommands: [ServeCommand.self, KVCommand.self, LoadCommand.self, CheckCommand.self, SettingsCommand.self])

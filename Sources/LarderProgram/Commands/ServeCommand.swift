@@ -85,6 +85,7 @@ package struct SettingOptions: ParsableArguments {
     @Option(help: .setting("snapshot-log-bytes")) var snapshotLogBytes: String?
     @Option(help: .setting("snapshot-bytes-per-second")) var snapshotBytesPerSecond: String?
     @Option(help: .setting("ballast")) var ballast: String?
+    @Option(help: .setting("on-log-failure")) var onLogFailure: String?
     @Option(help: .setting("connections-max")) var connectionsMax: String?
     @Option(help: .setting("http-idle-timeout")) var httpIdleTimeout: String?
     @Option(help: .setting("first-request-timeout")) var firstRequestTimeout: String?
@@ -104,7 +105,7 @@ package struct SettingOptions: ParsableArguments {
             ("value-bytes-max", valueBytesMax),
             ("memory-max", memoryMax), ("workers", workers), ("snapshot-every", snapshotEvery),
             ("snapshot-log-bytes", snapshotLogBytes), ("snapshot-bytes-per-second", snapshotBytesPerSecond),
-            ("ballast", ballast), ("connections-max", connectionsMax),
+            ("ballast", ballast), ("on-log-failure", onLogFailure), ("connections-max", connectionsMax),
             ("http-idle-timeout", httpIdleTimeout), ("first-request-timeout", firstRequestTimeout),
             ("request-timeout", requestTimeout), ("output-bytes-soft", outputBytesSoft), ("output-bytes-max", outputBytesMax),
         ]

@@ -3,6 +3,7 @@
 // The command line, the environment, the settings file and `larder settings` are all read from or made of it. The
 // defaults are those of `ServerConfiguration`.
 
+import LarderPersistence
 import LarderServer
 import LarderWire
 
@@ -128,6 +129,12 @@ package struct Setting: Sendable {
             meaning: "How much room on the disk is kept for the day when it is full: deletes and a snapshot go on in it, while writes that "
                 + "need room are refused.",
             trade: "As large as a snapshot, one can be taken on a full disk, which makes room where much was deleted. It is a file of that size."),
+        Setting(
+            "on-log-failure", .choice(\.server.onLogFailure, LogFailurePolicy.allCases.map { ($0.rawValue, $0) }),
+            meaning: "What is done when the log cannot be written or synced, for another reason than a full disk. `heal`: all of memory is "
+                + "saved to new files, in which the log goes on. `read-only`: writes are refused until a restart. `exit`: the process "
+                + "ends, with status 74.",
+            trade: "`exit` is for those who have the data elsewhere, or a supervisor that decides. Nothing acknowledged is lost with any."),
         Setting(
             "connections-max", .count(\.server.connectionsMax, in: 1...1_000_000),
             meaning: "How many connections may be open; further ones are told so (HTTP 503) and closed.",
