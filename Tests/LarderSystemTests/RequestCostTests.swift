@@ -56,7 +56,7 @@ import Testing
     private static func text(
         _ port: UInt16, isWriting: Bool, _ texts: (String) -> (set: String, stored: String, get: String, found: String)
     ) throws -> () throws -> Void {
-        var connection = try BlockingConnection(host: "127.0.0.1", port: port, timeoutMilliseconds: 60_000)
+        let connection = try BlockingConnection(host: "127.0.0.1", port: port, timeoutMilliseconds: 60_000)
         func exchange(_ requests: String, _ replies: String) throws {
             var input = ByteBuffer()
             let bytes = Array(requests.utf8)
