@@ -70,6 +70,9 @@ package struct LogBatch: Equatable, Sendable {
     /// One value, which an append opens once.
     private var staged = StagedRecords()
     private var admission = Admission.everything
+    /// What the log's state lets in, however long the log is.
+    private var stateAdmits = Admission.everything
+    private var isHeldBack = false
     /// The latest time at which a batch was taken, Unix milliseconds.
     private var released: Milliseconds = 0
     private let lastLSN = Atomic<UInt64>(0)
@@ -218,8 +221,19 @@ package struct LogBatch: Equatable, Sendable {
     private func admit(_ admission: Admission) {
         lock.lock()
         defer { lock.unlock() }
-        self.admission = admission
+        stateAdmits = admission
+        settle()
     }
+
+    /// From now on no more than records that remove something are taken, whatever was said; or as was said again.
+    package func holdBack(_ isHeldBack: Bool) {
+        lock.lock()
+        defer { lock.unlock() }
+        self.isHeldBack = isHeldBack
+        settle()
+    }
+
+    private func settle() { admission = isHeldBack && stateAdmits == .everything ? .removals : stateAdmits }
 
     // MARK: Positions
 

@@ -40,20 +40,24 @@ extension DurableStore {
         notify()
     }
 
-    /// What the keeper's thread does now and then: reserves LSNs, takes a snapshot when one is due, attends to a log that has failed, and
-    /// keeps room for a full disk.
+    /// What the keeper's thread does now and then: reserves LSNs, attends to a log that has failed or grows too long, keeps room for a
+    /// full disk, looks for rot, and takes a snapshot when one is due.
     package func poll() {
         raiseCeiling()
         guard let log = opened.withLock({ $0.isClosed ? nil : $0.log }) else { return }
         attend(to: log)
         log.keepRoom()
+        holdBack(log)
         guard log.state.takesRecords else { return }
+        scrub(log)
         let isDue = snapshots.withLock {
             $0.note(isLow: log.state == .low)
             return $0.isDue(options, bytesWritten: log.bytesWritten, applied: buffer.appliedLSN, now: clock.elapsed())
         }
         // A failure is counted; serving goes on with the older snapshot and a longer log.
-        if isDue { _ = try? snapshotNow() }
+        guard isDue else { return }
+        _ = try? snapshotNow()
+        holdBack(log)
     }
 
     /// Takes a snapshot on the calling thread, at the pace that the options allow. One at a time: a second caller waits.
@@ -147,8 +151,8 @@ extension DurableStore {
 
     private func pace(_ log: any LogBackend) -> SnapshotPace {
         // Without a bound for the log there is none for the snapshot.
-        let logBytesMax = snapshots.withLock { $0.logBytesMax(options) }
-        let urgentAt = logBytesMax.map { log.bytesWritten + 2 * Int($0) } ?? .max
+        let bytesBetween = snapshots.withLock { $0.bytesBetween(options) }
+        let urgentAt = bytesBetween.map { log.bytesWritten + 2 * Int($0) } ?? .max
         return SnapshotPace(
             bytesPerSecond: options.snapshotBytesPerSecond, lagMax: options.snapshotLagMax, urgentAt: urgentAt,
             now: clock.elapsed())
@@ -183,6 +187,7 @@ extension DurableStore {
             blocks.giveBack(block)
             pace.wrote(written, logged: log.bytesWritten, now: clock.elapsed())
             raiseCeiling()
+            holdBack(log)
             // Nothing can complete it, and what is done about the log comes after it.
             if log.state == .failed { throw .logFailed(log.condition) }
             try keep(&pace)
@@ -208,13 +213,17 @@ extension DurableStore {
 
     /// Names the snapshot in the manifest, and removes what the two kept ones do not need.
     private func publish(_ snapshot: Manifest.Snapshot, _ log: any LogBackend) throws(PersistenceError) {
-        let kept = Array(([snapshot] + opened.withLock { $0.manifest.snapshots }).prefix(Manifest.snapshotsMax))
+        let rot = rot.withLock { $0 }
+        let older = opened.withLock { $0.manifest.snapshots }.filter { !rot.snapshots.contains($0.number) }
+        let kept = Array(([snapshot] + older).prefix(Manifest.snapshotsMax))
         // Behind the older of the two, so that a rotten newest one costs nothing but time.
-        let oldest = kept.count == Manifest.snapshotsMax ? try log.part(after: kept[kept.count - 1].begin) : nil
+        let isOlderUnneeded = kept.count == Manifest.snapshotsMax || rot.isInLog
+        let oldest = isOlderUnneeded ? try log.part(after: kept[kept.count - 1].begin) : nil
         try publish { manifest in
             manifest.snapshots = kept
             if let oldest { manifest.oldestSegment = oldest }
         }
+        endRot(with: snapshot.number)
         try directory.removeLeftovers(opened.withLock { $0.manifest }, starting: false)
         if let oldest { try log.trim(before: oldest) }
     }

@@ -104,6 +104,7 @@ extension DurableStore {
                     snapshot: number, entries: written.entries, bytes: written.snapshot.bytes,
                     milliseconds: (clock.elapsed() - began) / 1_000_000))
             note(written, bytesWritten: log.bytesWritten, began: began)
+            endRot(with: number)
             finish(failed: false)
             removeWhatWentBefore(log)
         }

@@ -101,6 +101,9 @@ package protocol LogBackend: AnyObject, Sendable {
     /// Lets the parts before `part` go; nobody will read them. What cannot be removed now is removed another time.
     func trim(before part: UInt32) throws(PersistenceError)
 
+    /// The files of the log that will not be written to again.
+    func filesAtRest() throws(DamageAtRest) -> [any FileAtRest]
+
     /// Something else that durability rests on has failed, so the log is `failed` too.
     func fail(because error: SystemError, file: String)
 
@@ -129,4 +132,8 @@ package protocol LogBackend: AnyObject, Sendable {
     ///
     /// - Throws: `logFailed` when the log could not be completed; it is closed all the same.
     func close() throws(PersistenceError)
+}
+
+extension LogBackend {
+    package func filesAtRest() throws(DamageAtRest) -> [any FileAtRest] { [] }
 }

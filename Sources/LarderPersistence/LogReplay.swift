@@ -78,7 +78,7 @@ struct LogReplay {
     }
 
     /// What a segment says of itself; it may be another than its name says.
-    private static func header(_ number: UInt32, files: any FileSystem) throws(PersistenceError) -> SegmentHeader {
+    static func header(_ number: UInt32, files: any FileSystem) throws(PersistenceError) -> SegmentHeader {
         let name = FileName.segmentName(number)
         var bytes = ByteBuffer()
         try naming(name) { () throws(SystemError) in

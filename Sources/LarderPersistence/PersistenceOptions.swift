@@ -33,6 +33,12 @@ package struct PersistenceOptions: Sendable {
     /// A snapshot is due when the log has grown by this, or by what the last snapshot holds before
     /// compression if that is more; 0: never.
     package var snapshotLogBytes = 64 << 20
+    /// With a log of more bytes than this since the last snapshot, only what removes something is taken; 0: without limit.
+    package var logBytesMax = 0
+    /// So often all files at rest are read again, to find rot; 0: never.
+    package var scrubMilliseconds: Milliseconds = 86_400_000
+    /// How fast that is done.
+    package var scrubBytesPerSecond = 5_000_000
     /// A snapshot is due after so much time if anything changed; 0: not for the time alone.
     package var snapshotMilliseconds: Milliseconds = 900_000
     /// How fast a snapshot is written; 0: as fast as the disk takes it.

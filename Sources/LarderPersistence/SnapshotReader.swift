@@ -16,7 +16,9 @@ package final class SnapshotReader: Sendable {
     package let byteCount: Int64
 
     /// Opens a snapshot.
-    package init(files: any FileSystem, number: UInt32) throws(SnapshotDamage) {
+    ///
+    /// - Parameter dropsCache: So that it is read from the medium.
+    package init(files: any FileSystem, number: UInt32, dropsCache: Bool = false) throws(SnapshotDamage) {
         let name = FileName.snapshotName(number)
         let file: any File
         do {
@@ -24,6 +26,7 @@ package final class SnapshotReader: Sendable {
         } catch {
             throw SnapshotDamage(file: name, offset: 0, reason: error.isMissingFile ? .missing : .unreadable(error))
         }
+        if dropsCache { file.dropCache() }
         let byteCount = try Self.at(0, name) { () throws(SystemError) in try file.size() }
         self.file = file
         self.name = name
@@ -32,6 +35,9 @@ package final class SnapshotReader: Sendable {
         footer = try Self.readFooter(file, name, number, byteCount)
         index = try Self.readIndex(file, name, footer, byteCount)
     }
+
+    /// Asks the kernel to forget what was read.
+    func dropCache() { file.dropCache() }
 
     /// Whether this is the file that the manifest names.
     func check(against entry: Manifest.Snapshot, directory: DirectoryID) throws(SnapshotDamage) {

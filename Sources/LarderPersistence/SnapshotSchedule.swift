@@ -35,6 +35,7 @@ struct SnapshotSchedule {
     private var begun: UInt64 = 0
     private var activityLSN = LSN.zero
     private var isLow = false
+    private var isRotten = false
 
     private static let nanoseconds: Int64 = 1_000_000
     /// A start that found more segments than this asks for a snapshot.
@@ -62,10 +63,11 @@ struct SnapshotSchedule {
     func isDue(_ options: PersistenceOptions, bytesWritten: Int, applied: LSN, now: Int64) -> Bool {
         if isRequested { return true }
         guard now >= retryAt else { return false }
+        if isRotten { return true }
         // On a full disk a snapshot is what makes room, once something was removed.
         if isLow, applied > lastLSN, now - lastTime >= options.snapshotRetryMilliseconds * Self.nanoseconds { return true }
         let grown = grown(bytesWritten)
-        if let limit = logBytesMax(options), grown >= limit { return true }
+        if let limit = bytesBetween(options), grown >= limit { return true }
         guard options.snapshotMilliseconds > 0, applied > lastLSN else { return false }
         return now - lastTime >= options.snapshotMilliseconds * Self.nanoseconds
     }
@@ -75,8 +77,11 @@ struct SnapshotSchedule {
 
     /// How much log there is before a snapshot is due: as much as a snapshot has to walk, so that both cost about the same
     /// however large the state is. nil: the log's size is no reason.
-    func logBytesMax(_ options: PersistenceOptions) -> Int64? {
-        options.snapshotLogBytes > 0 ? max(Int64(options.snapshotLogBytes), lastBytes) : nil
+    func bytesBetween(_ options: PersistenceOptions) -> Int64? {
+        guard options.snapshotLogBytes > 0 else { return nil }
+        let usual = max(Int64(options.snapshotLogBytes), lastBytes)
+        // Well before writes are refused for it.
+        return options.logBytesMax > 0 ? min(usual, Int64(options.logBytesMax) / 2) : usual
     }
 
     /// A snapshot begins.
@@ -106,6 +111,9 @@ struct SnapshotSchedule {
         if isLow && !self.isLow { isRequested = true }
         self.isLow = isLow
     }
+
+    /// Whether something at rest is damaged, which a snapshot would replace.
+    mutating func note(isRotten: Bool) { self.isRotten = isRotten }
 
     /// Whether LSNs were given since the last call.
     mutating func noteActivity(_ applied: LSN) -> Bool {

@@ -20,6 +20,12 @@ package enum StorageEvent: Sendable, Equatable {
     /// No LSNs could be reserved; writes go on with what is reserved.
     case reserveFailed(PersistenceError, leftMilliseconds: Milliseconds)
     case reserveRaised
+    /// The log is longer than it may be, and only what removes something is taken; and no longer.
+    case logTooLong(bytes: Int64, bytesMax: Int)
+    case logShortAgain
+    /// Something at rest cannot be read any more, and a snapshot has taken its place.
+    case rot(DamageAtRest)
+    case mended(snapshot: UInt32)
     /// A torn tail stays in its file for want of room.
     case notSetAside(file: String, offset: Int, SystemError)
 }
@@ -65,6 +71,13 @@ extension StorageEvent: CustomStringConvertible {
         case .reserveFailed(let error, let left):
             "\(error); nothing acknowledged is lost, but in \(left / 1_000) s writes are refused unless there is room by then"
         case .reserveRaised: "MANIFEST can be written again; writes are taken"
+        case .logTooLong(let bytes, let bytesMax):
+            "the log has \(bytes) bytes since the last snapshot, and log-bytes-max is \(bytesMax); only deletes are taken until there is another"
+        case .logShortAgain: "the log is short enough again; writes are taken"
+        case .rot(let damage) where damage.isLasting:
+            "ROT: \(damage.file) is damaged at byte \(damage.offset) (\(damage.reason)); nothing is lost, a new snapshot takes its place"
+        case .rot(let damage): "\(damage.file) could not be read again: \(damage.reason); it is tried in the next round"
+        case .mended(let snapshot): "rot is mended: snapshot \(snapshot) has taken its place"
         case .notSetAside(let file, let offset, let error):
             "the torn tail of \(file) from byte \(offset) on could not be set aside: \(error); it stays there until the file goes"
         }
@@ -82,6 +95,10 @@ extension StorageEvent: CustomStringConvertible {
         case .healingFailed(let error, let next): "event=healing-failed \(Self.fields(error)) next-ms=\(next)"
         case .reserveFailed(let error, let left): "event=manifest-failed \(Self.fields(error)) left-ms=\(left)"
         case .reserveRaised: "event=manifest-written"
+        case .logTooLong(let bytes, let bytesMax): "event=log-too-long bytes=\(bytes) bytes-max=\(bytesMax)"
+        case .logShortAgain: "event=log-short-again"
+        case .rot(let damage): "event=\(damage.isLasting ? "rot" : "not-read") file=\(damage.file) offset=\(damage.offset)"
+        case .mended(let snapshot): "event=mended snapshot=\(snapshot)"
         case .notSetAside(let file, let offset, let error): "event=not-set-aside \(Self.fields(error)) file=\(file) offset=\(offset)"
         }
     }

@@ -475,12 +475,31 @@ package final class WriteAheadLog: LogBackend {
         guard durableLSN >= lsn else { throw .logFailed(condition) }
     }
 
-    /// The number of the segment. Reads the headers of all of them.
+    /// The number of the segment. Looks from the newest on: what nobody needs any more need not be readable.
     package func part(after position: LSN) throws(PersistenceError) -> UInt32 {
         let names = try naming(files.path) { () throws(SystemError) in try files.list() }
         let oldest = oldestSegment.load(ordering: .acquiring)
-        let headers = try LogReplay.headers(DataDirectory.segments(names), from: oldest, files: files, directory: directory)
-        return headers.last { $0.previousLSN <= position }?.number ?? oldest
+        for number in DataDirectory.segments(names).reversed() where number >= oldest {
+            let header = try LogReplay.header(number, files: files)
+            guard header.directory == directory, header.number == number else {
+                throw .foreignFile(file: FileName.segmentName(number))
+            }
+            // What an attempt to heal has left is no part.
+            if header.beginsAnew, number != oldest { continue }
+            if header.previousLSN <= position { return number }
+        }
+        return oldest
+    }
+
+    package func filesAtRest() throws(DamageAtRest) -> [any FileAtRest] {
+        do throws(PersistenceError) {
+            let names = try naming(files.path) { () throws(SystemError) in try files.list() }
+            let headers = try LogReplay.headers(
+                DataDirectory.segments(names), from: oldestSegment.load(ordering: .acquiring), files: files, directory: directory)
+            return zip(headers, headers.dropFirst()).map { SegmentAtRest(files: files, header: $0, next: $1) }
+        } catch {
+            throw DamageAtRest(error, file: files.path)
+        }
     }
 
     package func trim(before part: UInt32) throws(PersistenceError) {

@@ -153,8 +153,10 @@ extension CommandExecutor {
     ) {
         if turn.isReady {
             // Reads go on without the log, so whoever asks where to send requests is not sent away.
-            let status = turn.logWorks ? "ready" : "read-only"
-            text(#"{"status":"\#(status)"}"#, .ok, "application/json", command, &session, &output, turn)
+            let troubles = log.troubles
+            let reasons = troubles.isEmpty ? "" : #","reasons":["\#(troubles.joined(separator: #"",""#))"]"#
+            let status = !turn.logWorks ? "read-only" : troubles.isEmpty ? "ready" : "degraded"
+            text(#"{"status":"\#(status)"\#(reasons)}"#, .ok, "application/json", command, &session, &output, turn)
         } else {
             let text = #"{"status":"loading","percent":\#(recovery.percent)}"#
             self.text(text, .loading, "application/json", command, &session, &output, turn)

@@ -43,6 +43,7 @@ package final class DurableLog: ReplyLog {
 
     package var refusal: LogRefusal {
         guard let condition = log?.condition else { return LogRefusal(isDiskFull: false, text: "The log is not open.") }
+        if durable.isLogTooLong, condition.state.takesRecords { return lengthRefusal }
         let advice =
             switch condition.state {
             case .ok: "Writes are taken again by now."
@@ -57,6 +58,17 @@ package final class DurableLog: ReplyLog {
             }
         return LogRefusal(isDiskFull: condition.state == .full || condition.state == .low, text: "\(condition). Nothing was changed. \(advice)")
     }
+
+    /// What those are told who are refused because the log is too long.
+    private var lengthRefusal: LogRefusal {
+        let cause = durable.lastSnapshotFailed ? durable.snapshotStatistics.lastError.map { "; snapshots fail: \($0)" } ?? "" : ""
+        return LogRefusal(
+            isDiskFull: true,
+            text: "the log has \(durable.bytesToReplay) bytes since the last snapshot, more than log-bytes-max\(cause). Nothing was changed. "
+                + "Deletes are taken, and so is everything else as soon as there is another snapshot.")
+    }
+
+    package var troubles: [String] { log == nil ? [] : durable.troubles }
 
     package var reserveRefusal: LogRefusal? {
         guard let error = durable.reserveError else { return nil }
@@ -112,6 +124,10 @@ package final class DurableLog: ReplyLog {
         figure("larder_snapshot_milliseconds", "How long the last snapshot took.", false, snapshots.lastElapsedMilliseconds)
         figure("larder_snapshot_lsn", "Where the newest snapshot begins.", false, Int64(clamping: durable.snapshotLSN.rawValue))
         figure("larder_snapshot_time_seconds", "When the last snapshot of this start was published, Unix time; 0: none.", false, snapshots.lastWall / 1_000)
+        let scrub = durable.scrubStatistics
+        figure("larder_scrub_time_seconds", "When files at rest were last read again, Unix time; 0: not in this start.", false, scrub.lastWall / 1_000)
+        figure("larder_scrub_bytes_total", "Bytes of them that were read.", true, scrub.bytes)
+        figure("larder_scrub_errors_total", "Files of them that were found damaged.", true, Int64(scrub.errors))
         let recovery = durable.recovery
         figure("larder_recovery_milliseconds", "How long the start took to read its data.", false, recovery.elapsedMilliseconds)
         figure("larder_recovery_entries", "Entries that it loaded from a snapshot.", false, Int64(recovery.entriesLoaded))

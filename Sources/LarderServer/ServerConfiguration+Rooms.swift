@@ -34,6 +34,8 @@ extension ServerConfiguration {
         options.snapshotLogBytes = snapshotLogBytes
         options.snapshotMilliseconds = Milliseconds(snapshotEverySeconds) * 1_000
         options.snapshotBytesPerSecond = snapshotBytesPerSecond
+        options.logBytesMax = logBytesMax
+        options.scrubMilliseconds = Milliseconds(scrubEverySeconds) * 1_000
         options.ballastBytes = ballastBytes
         options.onLogFailure = onLogFailure
         return options

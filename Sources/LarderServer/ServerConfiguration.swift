@@ -57,6 +57,10 @@ package struct ServerConfiguration: Sendable, Equatable {
     package var snapshotEverySeconds = 900
     /// A snapshot is taken when the log has grown by so many bytes (or by the last snapshot's size, if that is more).
     package var snapshotLogBytes = 67_108_864
+    /// With so many bytes of log since the last snapshot, writes are refused; 0: without limit.
+    package var logBytesMax = 0
+    /// After so many seconds files at rest are read again; 0: never.
+    package var scrubEverySeconds = 86_400
     /// How fast a snapshot is written; 0: as fast as the disk takes it.
     package var snapshotBytesPerSecond = 25_000_000
 

@@ -29,11 +29,14 @@ package protocol ReplyLog: AnyObject, Sendable {
     func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void)
     /// When the last snapshot of this start was published, Unix milliseconds; 0: none was.
     var lastSnapshotMilliseconds: Milliseconds { get }
+    /// What an operator should look at although the log works, in words for programs.
+    var troubles: [String] { get }
 }
 
 extension ReplyLog {
     package var reserveRefusal: LogRefusal? { nil }
     package var lastSnapshotMilliseconds: Milliseconds { 0 }
+    package var troubles: [String] { [] }
 }
 
 package struct LogRefusal: Sendable {

@@ -100,6 +100,7 @@ package final class StatusReport: Sendable {
         page.gauge("larder_log_applied_lsn", "Position of the last write in memory.", Int64(clamping: store.log.appliedLSN.rawValue))
         page.gauge("larder_log_written_lsn", "Position that survives the process.", Int64(clamping: position.written.rawValue))
         page.gauge("larder_log_durable_lsn", "Position that survives a power cut.", Int64(clamping: position.durable.rawValue))
+        page.gauge("larder_degraded", "How many reasons there are to look at the server; /readyz names them.", Int64(log.troubles.count))
         log.report { name, help, isCounter, value in
             if isCounter { page.counter(name, help, value) } else { page.gauge(name, help, value) }
         }

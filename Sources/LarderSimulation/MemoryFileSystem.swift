@@ -134,6 +134,15 @@ package final class MemoryFileSystem: FileSystem {
         setContent(name, bytes)
     }
 
+    /// Inverts a bit of a file on the medium; the cache still shows what was there.
+    package func rot(bit: Int, of name: String) {
+        state.withLock { state in
+            guard let file = state.disk.names[name], var bytes = state.disk.files[file]?.durable else { preconditionFailure("no file \(name)") }
+            bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+            state.disk.files[file]?.durable = bytes
+        }
+    }
+
     // MARK: FileSystem
 
     package func open(_ name: String, _ access: FileAccess) throws(SystemError) -> any File {

@@ -29,6 +29,8 @@ package final class StorageLife: Sendable {
         options.healMilliseconds = 0
         options.healMillisecondsMax = 0
         options.ballastBytes = 4_096
+        // Now and then in a run.
+        options.scrubMilliseconds = 120_000
         options.loadThreads = 1
         options.owner = "pid 1\n"
         let generator = Mutex(SeededGenerator(seed: seed))

@@ -349,6 +349,17 @@ import Testing
         #expect(throws: PersistenceError.self) { try rig.store.close() }
     }
 
+    @Test func `a segment that could not be closed counts as one that could not be synced`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: Rig.options(segmentBytes: 8_192))
+        rig.files.setFault { $0.call == .close && $0.name.hasPrefix("wal-") ? .error(SystemError.inputOutput) : nil }
+        for index in 0..<20 where rig.log.state == .ok {
+            rig.set("key\(index)", String(repeating: "v", count: 1_000))
+            rig.sync()
+        }
+        #expect(rig.log.state == .failed)
+        #expect(rig.log.condition.error?.number == SystemError.inputOutput)
+    }
+
     @Test func `a start reads what is on the medium, not what the cache shows after a lie`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let first = rig.set("a", "1")

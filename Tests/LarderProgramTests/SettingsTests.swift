@@ -122,6 +122,8 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
                 snapshot-every: 1h30m
                 snapshot-log-bytes: 1GiB
                 snapshot-bytes-per-second: 0
+                log-bytes-max: 1GiB
+                scrub-every: 12h
                 on-log-failure: read-only
                 connections-max: 77
                 http-idle-timeout: 0
@@ -147,6 +149,8 @@ let packageDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent
         expected.snapshotEverySeconds = 5_400
         expected.snapshotLogBytes = 1_073_741_824
         expected.snapshotBytesPerSecond = 0
+        expected.logBytesMax = 1_073_741_824
+        expected.scrubEverySeconds = 43_200
         expected.onLogFailure = .readOnly
         expected.connectionsMax = 77
         expected.httpIdleSeconds = 0

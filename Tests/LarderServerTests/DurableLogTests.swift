@@ -25,13 +25,13 @@ import Testing
             func taken() -> Int { word.exchange(0, ordering: .relaxed) }
         }
 
-        init(opens: Bool = true) throws {
+        init(opens: Bool = true, options: PersistenceOptions = PersistenceOptions()) throws {
             var layout = StoreConfiguration()
             layout.shardCount = 4
             layout.memoryBytesMax = 64 << 20
             store = Store(configuration: layout, log: buffer)
             durable = try DurableStore(
-                directory: files, clock: clock, state: StoredState(store), buffer: buffer,
+                directory: files, clock: clock, state: StoredState(store), buffer: buffer, options: options,
                 log: memory)
             log = DurableLog(durable, buffer: buffer)
             if opens { try open() }
@@ -213,6 +213,35 @@ import Testing
         #expect(life.log.reserveRefusal == nil)
         #expect(life.log.news() == ["MANIFEST can be written again; writes are taken [event=manifest-written]"])
         #expect(life.put("b", at: life.clock.wall()) > .zero)
+    }
+
+    // MARK: A log that grows
+
+    @Test func `a log that is too long refuses with its length, its bound, and why no snapshot makes it shorter`() throws {
+        var options = PersistenceOptions()
+        options.logBytesMax = 1
+        let life = try Life(options: options)
+        life.memory.hold(writes: false, syncs: false)
+        life.files.setFault { $0.name.hasPrefix("snap-") ? .error(SystemError.inputOutput) : nil }
+        #expect(life.put("a") > .zero)
+        life.log.endTurn(wantsSync: true)
+        life.durable.poll()
+        #expect(life.put("b") == .zero)
+        let refusal = life.log.refusal
+        #expect(refusal.isDiskFull)
+        #expect(refusal.text.contains("log-bytes-max; snapshots fail: snap-0000000001.tmp: "), "\(refusal.text)")
+        #expect(life.log.troubles.contains("log-too-long"))
+        // Refused for another reason, that reason is told.
+        life.memory.refuse(.failed, because: Self.inputOutput)
+        #expect(life.log.refusal.text.hasPrefix("log is failed"))
+    }
+
+    @Test func `a log that stays read-only after a failure promises nothing else`() throws {
+        var options = PersistenceOptions()
+        options.onLogFailure = .readOnly
+        let life = try Life(options: options)
+        life.memory.refuse(.failed, because: Self.inputOutput)
+        #expect(life.log.refusal.text.hasSuffix("Writes are taken again after a restart."))
     }
 
     // MARK: What is told

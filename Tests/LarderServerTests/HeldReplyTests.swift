@@ -416,6 +416,17 @@ import Testing
         #expect(answer.text == #"{"status":"read-only"}"#)
     }
 
+    @Test func `a server that works though somebody should look at it is ready, and says why`() throws {
+        let rig = Rig(waits: true)
+        let client = Client(rig)
+        rig.fake.troubles = ["snapshots-fail", "rot"]
+        let answer = try HTTPAnswer.only(client.send(Web.request("GET /readyz")))
+        #expect(answer.status == 200)
+        #expect(answer.text == #"{"status":"degraded","reasons":["snapshots-fail","rot"]}"#)
+        Self.failing(rig)
+        #expect(try HTTPAnswer.only(client.send(Web.request("GET /readyz"))).text == #"{"status":"read-only","reasons":["snapshots-fail","rot"]}"#)
+    }
+
     @Test func `a snapshot that did not end is told so when the log fails`() throws {
         let (rig, client) = try Self.open()
         client.send(Ask.snapshot(id: 1) + Ask.snapshot(id: 2))

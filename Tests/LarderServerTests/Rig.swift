@@ -14,6 +14,7 @@ final class FakeLog: ReplyLog, @unchecked Sendable {
     var isWorking = true
     var refusal = LogRefusal(isDiskFull: false, text: "log/00000001: Input/output error")
     var reserveRefusal: LogRefusal?
+    var troubles: [String] = []
     private(set) var snapshotsRequested: UInt64 = 0
 
     /// What happens when a worker has executed what it received.

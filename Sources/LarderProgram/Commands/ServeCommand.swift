@@ -84,6 +84,8 @@ package struct SettingOptions: ParsableArguments {
     @Option(help: .setting("snapshot-every")) var snapshotEvery: String?
     @Option(help: .setting("snapshot-log-bytes")) var snapshotLogBytes: String?
     @Option(help: .setting("snapshot-bytes-per-second")) var snapshotBytesPerSecond: String?
+    @Option(help: .setting("log-bytes-max")) var logBytesMax: String?
+    @Option(help: .setting("scrub-every")) var scrubEvery: String?
     @Option(help: .setting("ballast")) var ballast: String?
     @Option(help: .setting("on-log-failure")) var onLogFailure: String?
     @Option(help: .setting("connections-max")) var connectionsMax: String?
@@ -105,6 +107,7 @@ package struct SettingOptions: ParsableArguments {
             ("value-bytes-max", valueBytesMax),
             ("memory-max", memoryMax), ("workers", workers), ("snapshot-every", snapshotEvery),
             ("snapshot-log-bytes", snapshotLogBytes), ("snapshot-bytes-per-second", snapshotBytesPerSecond),
+            ("log-bytes-max", logBytesMax), ("scrub-every", scrubEvery),
             ("ballast", ballast), ("on-log-failure", onLogFailure), ("connections-max", connectionsMax),
             ("http-idle-timeout", httpIdleTimeout), ("first-request-timeout", firstRequestTimeout),
             ("request-timeout", requestTimeout), ("output-bytes-soft", outputBytesSoft), ("output-bytes-max", outputBytesMax),

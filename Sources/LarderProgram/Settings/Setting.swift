@@ -125,6 +125,16 @@ package struct Setting: Sendable {
                 "How fast a snapshot is written. At a tenth of this while more than one turn of the workers in a hundred takes 2 ms or longer.",
             trade: "Faster ends sooner and delays the log's syncs, and so durable writes, on the same disk."),
         Setting(
+            "log-bytes-max", .bytes(\.server.logBytesMax, in: 4_194_304...1_099_511_627_776, zero: "what the disk has room for"),
+            meaning: "With so many bytes of log since the last snapshot, as when no snapshot succeeds, writes that need room are refused. A "
+                + "snapshot is due at half of it at the latest.",
+            trade: "Smaller bounds what a start has to replay; a burst of writes that is faster than a snapshot is refused earlier."),
+        Setting(
+            "scrub-every", .seconds(\.server.scrubEverySeconds, in: 60...2_592_000, zero: "never"),
+            meaning: "How often snapshots and the closed parts of the log are read again, at 5MB a second, to find what the disk has lost "
+                + "while memory still has it: a new snapshot then takes its place.",
+            trade: "More often finds rot earlier and reads more."),
+        Setting(
             "ballast", .bytes(\.server.ballastBytes, in: 1_048_576...1_099_511_627_776, zero: "none"),
             meaning: "How much room on the disk is kept for the day when it is full: deletes and a snapshot go on in it, while writes that "
                 + "need room are refused.",
