@@ -131,8 +131,8 @@ let package = Package(
         .testTarget(
             name: "LarderProgramTests",
             dependencies: [
-                "LarderProgram", "LarderServer", "LarderPersistence", "LarderLoad", "LarderWire", "LarderBytes", "LarderPlatform",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "LarderProgram", "LarderServer", "LarderPersistence", "LarderEngine", "LarderLoad", "LarderWire", "LarderBytes",
+                "LarderPlatform", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: testSettings),
         // The sources themselves, held against the plan of the house.

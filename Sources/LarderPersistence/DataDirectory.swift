@@ -21,6 +21,7 @@ final class DataDirectory: Sendable {
     /// - Parameter writable: Otherwise nothing is created, and a directory without a lock file is used as it is.
     init(files: any FileSystem, owner: String, writable: Bool = true) throws(PersistenceError) {
         self.files = files
+        if writable { try Self.refuseIfForeign(files) }
         do {
             lock = Mutex(try files.lock(FileName.lockName, owner: owner, writable: writable))
         } catch {
@@ -28,6 +29,26 @@ final class DataDirectory: Sendable {
             case .held(let owner): throw .locked(owner: owner)
             case .system(let error): throw .system(error, file: FileName.lockName)
             }
+        }
+    }
+
+    /// Before a lock file is made in it.
+    private static func refuseIfForeign(_ files: any FileSystem) throws(PersistenceError) {
+        let names = try naming(files.path) { () throws(SystemError) in try files.list() }
+        guard !names.contains(FileName.lockName), !names.contains(FileName.manifestName) else { return }
+        do throws(PersistenceError) {
+            try refuseIfOccupied(names)
+        } catch {
+            // The remains of a data directory are locked as one is, and judged then.
+            if case .directoryNotEmpty = error { throw error }
+        }
+    }
+
+    /// Whether what a start opens for writing, or replaces, are files at all.
+    func checkKinds() throws(PersistenceError) {
+        for name in try names() where [FileName.lockName, FileName.previousManifestName].contains(name) {
+            var bytes = ByteBuffer()
+            try naming(name) { () throws(SystemError) in _ = try files.open(name, .read).read(at: 0, count: 1, into: &bytes) }
         }
     }
 
@@ -62,7 +83,7 @@ final class DataDirectory: Sendable {
     func current() throws(PersistenceError) -> Current {
         let names = try names()
         guard names.contains(FileName.manifestName) else {
-            try refuseIfOccupied(names)
+            try Self.refuseIfOccupied(names)
             return .empty
         }
         do {
@@ -77,14 +98,14 @@ final class DataDirectory: Sendable {
 
     /// A directory without a manifest is ours to initialise only if nothing is in it but what an interrupted
     /// initialisation leaves.
-    private func refuseIfOccupied(_ names: [String]) throws(PersistenceError) {
+    private static func refuseIfOccupied(_ names: [String]) throws(PersistenceError) {
         // Before all others, because it says what to do.
         if names.contains(FileName.previousManifestName) { throw .manifestMissing(found: FileName.previousManifestName) }
         for name in names {
             switch FileName(name) {
             // They tell less than what stands beside them.
             case .lock, .lostAndFound, .ballast, .aside: break
-            case .temporary where name == Self.manifestDraft: break
+            case .temporary where name == manifestDraft: break
             case .foreign, .temporary: throw .directoryNotEmpty(found: name)
             case .manifest, .previousManifest, .segment, .spare, .snapshot: throw .manifestMissing(found: name)
             }

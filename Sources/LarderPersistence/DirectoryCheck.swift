@@ -36,6 +36,7 @@ package struct DirectoryCheck: Sendable {
     package init(directory files: any FileSystem, threads: Int = 2, progress: RecoveryProgress = RecoveryProgress()) {
         do throws(PersistenceError) {
             let directory = try DataDirectory(files: files, owner: "", writable: false)
+            try directory.checkKinds()
             switch try directory.current() {
             case .empty: isEmpty = true
             case .manifest(let manifest): self.manifest = manifest

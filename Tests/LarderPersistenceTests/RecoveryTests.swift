@@ -78,6 +78,18 @@ import Testing
         #expect(files.content("MANIFEST") == nil)
     }
 
+    @Test func `a refused start left its lock file in somebody else's directory`() throws {
+        let files = MemoryFileSystem()
+        files.setContent("holiday.jpg", [1, 2, 3])
+        _ = refusal(files)
+        #expect(throws: PersistenceError.self) {
+            try Rescue.run(RescueOrder(mode: .salvage, rebuildsManifest: true), directory: files, clock: ManualClock(), options: Rig.options()) {
+                ModelState()
+            }
+        }
+        #expect(try files.list() == ["holiday.jpg"])
+    }
+
     // MARK: Manifest
 
     @Test func `a missing manifest beside our files is refused`() throws {

@@ -1,4 +1,5 @@
 import Foundation
+import LarderEngine
 import LarderPersistence
 import LarderPlatform
 import Testing
@@ -43,6 +44,29 @@ import Testing
         }
     }
 
+    @Test(arguments: ["LOCK", "MANIFEST.prev"])
+    func `a directory in the place of a file that a start writes to was taken for sound`(_ name: String) throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("larder-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        func start() throws -> DurableStore {
+            let buffer = LogBuffer(bytesMax: 1 << 20)
+            let store = try DurableStore(
+                directory: DirectoryFileSystem(path: path), clock: SystemClock(), state: StoredState(Store(configuration: .small, log: buffer)),
+                buffer: buffer)
+            _ = try store.recover()
+            return store
+        }
+        try start().close()
+        #expect(CheckOutput(of: path).verdict == .sound)
+        try FileManager.default.removeItem(atPath: "\(path)/\(name)")
+        try FileManager.default.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: false)
+        #expect(throws: PersistenceError.self) { try start() }
+        let output = CheckOutput(of: path)
+        #expect(output.verdict == .unreadable)
+        #expect(output.refusal?.contains(name) == true && output.refusal?.contains("directory") == true, "\(output.refusal ?? "-")")
+    }
+
     @Test func `a directory in use could not be read`() {
         #expect(CheckOutput.verdict(.locked(owner: "1")) == .unreadable)
         #expect(CheckOutput.verdict(.newerFormat(file: "MANIFEST", major: 9, known: 1)) == .unreadable)
@@ -50,5 +74,15 @@ import Testing
 
     @Test func `the verdict is in the JSON`() {
         #expect(OutputFormat.encode(CheckOutput(of: "/nowhere")).contains(#""verdict" : "unreadable""#))
+    }
+}
+
+extension StoreConfiguration {
+    fileprivate static var small: StoreConfiguration {
+        var configuration = StoreConfiguration()
+        configuration.shardCount = 2
+        configuration.memoryBytesMax = 16 << 20
+        configuration.largePages = false
+        return configuration
     }
 }
