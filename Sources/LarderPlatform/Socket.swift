@@ -246,6 +246,14 @@ package struct Listener: ~Copyable, Sendable {
     }
 }
 
+/// How many files and connections a process may have open.
+package enum Descriptors {
+    /// Raises the process's limit to `wanted`, or as far as the system lets it.
+    ///
+    /// - Returns: How many of those there may be.
+    package static func allow(_ wanted: Int) -> Int { larder_allow_descriptors(wanted) }
+}
+
 /// A descriptor held in reserve for the day when there is no other.
 package enum SpareDescriptor {
     package static func open() -> Int32? {

@@ -27,6 +27,8 @@ package final class Server: @unchecked Sendable {
     private let announce: @Sendable (String) -> Void
     private var threads: [Thread] = []
     private var acceptorThread: Thread?
+    private let isAskedToStop = Atomic<Bool>(false)
+    private let stopParker = Parker()
 
     /// Opens the listeners and the data directory; serves nothing yet.
     ///
@@ -38,6 +40,7 @@ package final class Server: @unchecked Sendable {
     ) throws(ServerError) {
         if let refusal = AccessControl.refusal(of: configuration) { throw ServerError(refusal) }
         self.announce = announce
+        let configuration = Self.withinDescriptors(configuration, announce)
         // Before anything is made on the disk: a port that is taken must leave no trace there.
         let listeners: [Acceptor.ListenerBox]
         do throws(ListenError) {
@@ -87,6 +90,23 @@ package final class Server: @unchecked Sendable {
             throw ServerError("cannot wait for connections: \(error)")
         }
         maintenance = Maintenance(server: context, announce: announce)
+    }
+
+    /// Lets clients have no descriptor that the log, a snapshot or the manifest may need.
+    private static func withinDescriptors(
+        _ configuration: ServerConfiguration, _ announce: (String) -> Void
+    ) -> ServerConfiguration {
+        let workers = configuration.workers > 0 ? configuration.workers : Thread.processorCount
+        // Two for each poller; those that are turned away; listeners, files of the log and of a snapshot, and some to spare.
+        let own = 2 * (workers + 1) + Acceptor.turnedAwayMax + configuration.listen.count + 32
+        let there = Descriptors.allow(configuration.connectionsMax + own)
+        var configuration = configuration
+        if there < configuration.connectionsMax + own {
+            configuration.connectionsMax = max(there - own, 1)
+            announce(
+                "only \(configuration.connectionsMax) connections may be open: the system allows this process \(there) open files (ulimit -n, LimitNOFILE)")
+        }
+        return configuration
     }
 
     /// Does about a damaged directory what the operator has said.
@@ -166,25 +186,36 @@ package final class Server: @unchecked Sendable {
         }
     }
 
-    /// Runs until SIGTERM or SIGINT; a second one ends the process at once. `Signals.hold()` was called before.
+    /// Runs until SIGTERM or SIGINT; a second one ends the process at once, and so does the first while data is loaded.
+    /// `Signals.hold()` was called before.
     package func run() throws(ServerError) {
         context.resp.onShutdown { Signals.requestStop() }
-        try start()
-        _ = Signals.wait()
-        announce("stopping")
         let server = self
         do throws(SystemError) {
-            _ = try Thread(name: "larder-stop") {
-                // Some supervisors send the first one twice: to the process, and to its group.
-                let first = server.context.time.now()
-                repeat { _ = Signals.wait() } while server.context.time.now() - first < Self.repeatMilliseconds
-                server.announce("stopped at once, on a second signal")
-                Signals.exitNow(130)
-            }
+            _ = try Thread(name: "larder-stop") { server.waitForSignals() }
         } catch {
-            // Without the thread the second signal simply waits.
+            throw ServerError("cannot start a thread: \(error)")
         }
+        try start()
+        while !isAskedToStop.load(ordering: .acquiring) { stopParker.park(nanoseconds: -1) }
+        announce("stopping")
         try stop()
+    }
+
+    private func waitForSignals() {
+        _ = Signals.wait()
+        if context.phase == .loading {
+            // A start may be cut off at any point, and nothing has been promised yet.
+            announce("stopped while loading; the data is as it was")
+            Signals.exitNow(0)
+        }
+        isAskedToStop.store(true, ordering: .releasing)
+        stopParker.wake()
+        // Some supervisors send the first one twice: to the process, and to its group.
+        let first = context.time.now()
+        repeat { _ = Signals.wait() } while context.time.now() - first < Self.repeatMilliseconds
+        announce("stopped at once, on a second signal")
+        Signals.exitNow(130)
     }
 
     /// Holds the settings against what is stored: key rule and eviction must agree, durability and limit are changed.

@@ -109,6 +109,39 @@ import Testing
         #expect(most <= 8, "\(most) segments")
     }
 
+    @Test func `a signal during loading was heard only when all was loaded`() throws {
+        let server = ServerProcess()
+        defer { server.removeDirectory() }
+        try server.start()
+        server.kill()
+        // Nobody writes to this pipe, so whoever opens it to read waits.
+        let segment = server.dataDirectory + "/wal-0000000001"
+        try FileManager.default.removeItem(atPath: segment)
+        #expect(mkfifo(segment, 0o600) == 0)
+        let loading = try server.startLoading()
+        #expect(server.stop() == 0)
+        #expect(loading.wait(for: "stopped while loading", seconds: 20) != nil, "\(loading.text)")
+    }
+
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit")))
+    func `clients took the descriptors that the log needed`() throws {
+        let server = ServerProcess(arguments: ["--workers", "2", "--snapshot-log-bytes", "1MiB"])
+        server.wrapper = ["/usr/bin/prlimit", "--nofile=160:160"]
+        defer { server.removeDirectory() }
+        try server.start()
+        #expect(server.waitForLog("connections may be open: the system allows this process 160 open files", seconds: 20), "\(server.logText)")
+        let client = try BinaryClient(port: server.port)
+        #expect(try client.put("before", [1]).status == .created)
+        var others: [HTTPClient] = []
+        for _ in 0..<200 { if let other = try? HTTPClient(port: server.port) { others.append(other) } }
+        // A new segment each MiB, and snapshots.
+        let value = [UInt8](repeating: 1, count: 500_000)
+        for index in 0..<150 { #expect(try client.put("k/\(index)", value).status == .created) }
+        #expect(try client.call { BinaryRequest.snapshot(id: $0, into: &$1) }.status == .ok)
+        #expect(!server.logText.contains("Too many open files"), "\(server.logText)")
+        withExtendedLifetime(others) {}
+    }
+
     @Test func `check said that an orderly stop was none`() throws {
         let server = ServerProcess()
         defer { server.removeDirectory() }

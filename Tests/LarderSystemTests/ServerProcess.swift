@@ -42,6 +42,14 @@ final class ServerProcess {
 
     /// Starts the server and waits until it has recovered.
     func start() throws {
+        let log = try startLoading()
+        guard log.wait(for: "ready", seconds: 120) != nil else { throw DidNotStart(description: log.text) }
+    }
+
+    /// Starts the server and waits until it listens.
+    ///
+    /// - Returns: What it says.
+    func startLoading() throws -> LogLines {
         let process = Process()
         let command = wrapper + [Self.binary, "serve", "--listen", "127.0.0.1:\(port)", "--data", dataDirectory] + arguments
         process.executableURL = URL(fileURLWithPath: command[0])
@@ -56,7 +64,7 @@ final class ServerProcess {
             let number = line.split(separator: ":").last.flatMap({ UInt16($0.prefix { $0.isNumber }) })
         else { throw DidNotStart(description: log.text) }
         port = number
-        guard log.wait(for: "ready", seconds: 120) != nil else { throw DidNotStart(description: log.text) }
+        return log
     }
 
     /// What the server has written to its error output since it was started.

@@ -30,6 +30,18 @@ static inline int larder_epoll_control(int poller, int operation, int descriptor
     return epoll_ctl(poller, operation, descriptor, &event);
 }
 
+/// Raises the number of descriptors that this process may have to `wanted`, or as near as it may go. Returns what is in force.
+static inline long larder_allow_descriptors(long wanted) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+    if (limit.rlim_cur < (rlim_t)wanted) {
+        struct rlimit raised = limit;
+        raised.rlim_cur = limit.rlim_max < (rlim_t)wanted ? limit.rlim_max : (rlim_t)wanted;
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+    }
+    return limit.rlim_cur > (rlim_t)wanted ? wanted : (long)limit.rlim_cur;
+}
+
 /// One readiness report, laid out without the packing that `struct epoll_event` has on x86-64.
 struct larder_event {
     uint64_t token;
