@@ -374,6 +374,25 @@ import Testing
         #expect(report.snapshot == 5)
     }
 
+    @Test func `a damaged part of the log that nobody needs any more kept every snapshot from being published`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        for round in 0..<2 {
+            rig.set("key", "\(round)")
+            rig.sync()
+            try rig.store.snapshotNow()
+        }
+        rig.set("key", "2")
+        rig.sync()
+        // The header of the first segment, which the next snapshot lets go.
+        let first = try #require(rig.files.list().first { $0.hasPrefix("wal-") })
+        rig.files.flip(bit: 8 * 60, of: first)
+        try rig.store.snapshotNow()
+        #expect(try !rig.files.list().contains(first))
+        let (next, report) = try Rig.start(rig.files.afterPowerCut(seed: 1), history: rig.history)
+        #expect(report.snapshot == 3)
+        #expect(next.matchesHistory(report))
+    }
+
     @Test func `a snapshot that fails leaves the old one and a server that serves`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         rig.set("a", "1")
