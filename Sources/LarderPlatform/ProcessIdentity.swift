@@ -9,7 +9,7 @@ package enum ProcessIdentity {
 
     /// Lines of `word value`: process number, boot, and time of the call.
     package static func describe(clock: any Clock = SystemClock()) -> String {
-        "pid \(getpid())\nboot \(bootIdentifier() ?? "unknown")\nstarted \(clock.wall())\n"
+        "pid \(getpid())\nboot \(bootIdentifier() ?? "unknown")\nstarted \(String(timestamp: clock.wall()))\n"
     }
 
     private static func bootIdentifier() -> String? {

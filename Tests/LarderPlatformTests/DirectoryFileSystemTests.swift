@@ -86,6 +86,16 @@ struct TemporaryDirectory: ~Copyable {
         withExtendedLifetime(held) {}
     }
 
+    @Test func `the owner of a lock said in milliseconds since when it runs`() {
+        struct Noon: Clock {
+            func wall() -> Milliseconds { 1_800_000_000_000 }
+            func elapsed() -> Int64 { 0 }
+        }
+        let lines = ProcessIdentity.describe(clock: Noon()).split(separator: "\n")
+        #expect(lines.first == "pid \(ProcessIdentity.number)")
+        #expect(lines.last == "started 2027-01-15T08:00:00.000Z")
+    }
+
     @Test func `a lock ends with its value, and an absent one is not made for a reader`() throws {
         let temporary = TemporaryDirectory()
         let files = try DirectoryFileSystem(path: temporary.path)
