@@ -150,6 +150,7 @@ extension Shard {
                 eraseDead(reference)
             } else if entry.deadline.isDue(now) {
                 expiredTotal &+= 1
+                events.tellGone(.expired, entry)
                 eraseDead(reference)
                 freed &+= bytes
             } else if !isForced && keep(reference, entry, bytes: bytes) {
@@ -187,6 +188,7 @@ extension Shard {
             let (window, entries) = (queues[slot].ghostWindow, queues[slot].ghostEntries)
             queues[slot].ghost.insert(position, bytes: bytes, window: window, entries: entries)
         }
+        events.tellGone(.evicted, entry)
         queues[slot].hasEvicted = true
         queues[slot].evictedEntries &+= 1
         queues[slot].evictedBytes &+= bytes

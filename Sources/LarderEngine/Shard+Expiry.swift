@@ -33,6 +33,7 @@ extension Shard {
         }
         for index in 0..<due.count {
             noteMissing(table.entry(due[index]).lsn)
+            events.tellGone(.expired, table.entry(due[index]))
             erase(due[index], positions[index])
         }
     }

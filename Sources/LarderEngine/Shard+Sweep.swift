@@ -53,7 +53,11 @@ extension Shard {
             count += 1
         }
         table.prefetchScan(cursor)
-        for index in 0..<count { eraseDead(dead[index]) }
+        for index in 0..<count {
+            // Of what a flush took nothing more is told.
+            events.tellGone(.expired, table.entry(dead[index]))
+            eraseDead(dead[index])
+        }
         work -= 4 + count
         // A bucket with more dead entries than were noted is visited again.
         if count == Self.batchMax { return true }

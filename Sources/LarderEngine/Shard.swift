@@ -41,14 +41,17 @@ struct Shard: ~Copyable {
     let arena: PageArena
     /// What this shard calls itself towards the arena, for runs that are not the slab's.
     private let tableOwner: UInt32
+    /// What is told of entries that go without having been asked to.
+    let events: KeyEvents
     // Last, so that what every operation looks at stays together.
     var queues = ShardQueues()
 
-    init?(arena: PageArena, index: Int, hasher: TableHasher, hint: TableHint) {
+    init?(arena: PageArena, index: Int, hasher: TableHasher, hint: TableHint, events: KeyEvents) {
         tableOwner = Slab.tableLabel(shard: index)
         guard let table = HashTable(arena: arena, hasher: hasher, hint: hint, owner: tableOwner) else { return nil }
         self.table = table
         self.arena = arena
+        self.events = events
         slab = Slab(arena: arena, shard: index)
     }
 
@@ -68,7 +71,10 @@ struct Shard: ~Copyable {
     ) -> Found? {
         guard let found = find(position, key, namespaceSlot: namespace.slot) else { return nil }
         if found.entry.lsn > flushLSN && !found.entry.deadline.isDue(now) { return found }
-        if found.entry.lsn > flushLSN { expiredTotal &+= 1 }
+        if found.entry.lsn > flushLSN {
+            expiredTotal &+= 1
+            events.tellGone(.expired, found.entry)
+        }
         noteMissing(found.entry.lsn)
         erase(found, position)
         return nil

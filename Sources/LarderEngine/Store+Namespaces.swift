@@ -141,6 +141,7 @@ extension Store {
         }
         if operation == .namespaceFlush || operation == .namespaceDrop {
             let sweep = noteFlush()
+            events.tellFlushed(namespace)
             if operation == .namespaceDrop { namespaces.noteDropped(namespace, sweep: sweep) }
             return WriteResult(.removed, lsn: answer.lsn)
         }

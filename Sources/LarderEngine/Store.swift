@@ -20,6 +20,8 @@ import Synchronization
     package let valueBytesMax: Int
     package let namespaces: NamespaceTable
     package let log: LogBuffer
+    /// What happens to keys, for those who watch them.
+    package let events: KeyEvents
     let shardCount: Int
     let arena: PageArena
     let hasher: TableHasher
@@ -59,6 +61,7 @@ import Synchronization
         self.arena = arena
         self.log = log
         self.namespaces = namespaces
+        events = KeyEvents(bytesMax: configuration.eventBytesMax, namespaces)
         shardCount = count
         valueBytesMax = configuration.valueBytesMax
         hasher = TableHasher(secrets: configuration.secrets, shardBits: UInt64(count.trailingZeroBitCount))
@@ -66,7 +69,7 @@ import Synchronization
         unsafe hints = .allocate(capacity: count)
         for index in 0..<count {
             unsafe (hints + index).initialize(to: Atomic(0))
-            guard let shard = Shard(arena: arena, index: index, hasher: hasher, hint: hint(index)) else {
+            guard let shard = Shard(arena: arena, index: index, hasher: hasher, hint: hint(index), events: events) else {
                 preconditionFailure("less memory than \(count) shards need")
             }
             unsafe self.shard(index).initialize(to: shard)
@@ -240,7 +243,9 @@ import Synchronization
             // The long part of the record's checksum, before anything is locked.
             body = LogRecord(.set, namespace: 0, key: key, metadata: metadata, value: value).bodyChecksum
         }
-        return write(context, hash, bytes: value.byteCount) { $0.put(context, key, value, metadata, body, lifetime, condition) }
+        return write(context, hash, key, .set, lifetime, bytes: value.byteCount) {
+            $0.put(context, key, value, metadata, body, lifetime, condition)
+        }
     }
 
     /// Removes the entry of `key` if `condition` holds. What is not there is not logged either, but in a namespace that evicts.
@@ -249,7 +254,7 @@ import Synchronization
     ) -> WriteResult {
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        return write(context, hash, bytes: 0) { $0.remove(context, key, condition) }
+        return write(context, hash, key, .removed) { $0.remove(context, key, condition) }
     }
 
     /// Gives the entry of `key` another deadline, and so another version, if `condition` holds.
@@ -259,7 +264,7 @@ import Synchronization
     ) -> WriteResult {
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        return write(context, hash, bytes: 0) { $0.setDeadline(context, key, lifetime, condition) }
+        return write(context, hash, key, .lifetimeSet, lifetime) { $0.setDeadline(context, key, lifetime, condition) }
     }
 
     /// Adds `delta` to the decimal integer under `key`; what is not there counts as 0. The sum is in the result.
@@ -271,7 +276,7 @@ import Synchronization
     ) -> WriteResult {
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        return write(context, hash, bytes: 0) { $0.increment(context, key, by: delta, lifetime) }
+        return write(context, hash, key, .incremented) { $0.increment(context, key, by: delta, lifetime) }
     }
 
     /// Appends to the value under `key`; what is not there counts as empty. The bytes of the whole are in the result.
@@ -285,26 +290,33 @@ import Synchronization
         guard value.byteCount <= valueBytesMax else { return WriteResult(.valueTooLarge, lsn: .zero) }
         Self.check(key)
         let context = WriteContext(namespace, position(hash), now, log)
-        return write(context, hash, bytes: value.byteCount) {
+        return write(context, hash, key, .appended, bytes: value.byteCount) {
             $0.append(context, key, value, lifetime, valueBytesMax: valueBytesMax)
         }
     }
 
-    /// Carries out a write with the shard locked, and what a namespace that evicts needs besides.
+    /// Carries out a write with the shard locked, tells those who watch, and does what a namespace that evicts needs besides.
     @inline(__always) private func write(
-        _ context: WriteContext, _ hash: KeyHash, bytes: Int, _ body: (inout Shard) -> WriteResult
+        _ context: WriteContext, _ hash: KeyHash, _ key: RawSpan, _ event: KeyEventKind, _ lifetime: LifetimeChange = .keep,
+        bytes: Int = 0, _ body: (inout Shard) -> WriteResult
     ) -> WriteResult {
-        let result = hold(shardIndex(hash), body)
-        return context.isEvicting ? finish(result, context, hash, bytes: bytes, body) : result
+        let shard = unsafe shard(hash)
+        unsafe lock(of: shard).pointee.lock()
+        let result = unsafe body(&shard.pointee)
+        if events.isWatched { events.tell(event, key, context.namespace, result.outcome, lifetime) }
+        unsafe lock(of: shard).pointee.unlock()
+        return context.isEvicting ? finish(result, context, hash, key, event, lifetime, bytes: bytes, body) : result
     }
 
     @inline(never) private func finish(
-        _ result: WriteResult, _ context: WriteContext, _ hash: KeyHash, bytes: Int, _ body: (inout Shard) -> WriteResult
+        _ result: WriteResult, _ context: WriteContext, _ hash: KeyHash, _ key: RawSpan, _ event: KeyEventKind,
+        _ lifetime: LifetimeChange, bytes: Int, _ body: (inout Shard) -> WriteResult
     ) -> WriteResult {
         var result = result
         if result.outcome == .outOfMemory {
             _ = evict(context.namespace, shardIndex(hash), bytes: bytes + Entry.headerBytes, now: context.now) { shard in
                 result = body(&shard)
+                if events.isWatched { events.tell(event, key, context.namespace, result.outcome, lifetime) }
                 return result.outcome != .outOfMemory
             }
         }

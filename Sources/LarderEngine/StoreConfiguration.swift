@@ -10,6 +10,8 @@ package struct StoreConfiguration: Sendable {
     package var memoryBytesMax = PageArena.bytesMax
     /// Ask the kernel for 2 MiB pages: about a third less time for a read of cold memory.
     package var largePages = true
+    /// How many bytes of events are kept for those who watch keys, while anybody does.
+    package var eventBytesMax = 4 << 20
     package var secrets: HashSecrets
 
     package init(secrets: HashSecrets = .random()) { self.secrets = secrets }

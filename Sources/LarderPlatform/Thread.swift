@@ -35,6 +35,9 @@ package struct Thread: Sendable {
         handle = thread
     }
 
+    /// A number that no other running thread has.
+    package static var current: UInt { UInt(pthread_self()) }
+
     /// Waits until the function has returned. Call it once.
     package func join() {
         _ = pthread_join(handle, nil)
