@@ -30,6 +30,7 @@ struct LargeRead: ~Copyable, Sendable {
     /// Who writes a key all the time does not keep its readers waiting for ever: then the whole value is copied at once.
     static let restartsMax = 4
 
+    var isUnderWay: Bool { copied > 0 }
     var isAtOnce: Bool { restarts > Self.restartsMax }
 
     /// Whether the reply to `command` has the value of this entry, and that is large.

@@ -60,9 +60,12 @@ extension CommandExecutor {
         let words = arguments.all(in: input)
         switch request.word {
         case .auth, .hello, .ping, .echo, .select, .quit, .reset:
-            try converse(request, words, input, &session, &output)
+            try converse(request, words, input, &session, &output, &scratch)
         case .client:
-            try client(request, words, input, &session, &output)
+            try client(request, words, input, &session, &output, &scratch)
+        case .subscribe, .psubscribe: try subscribe(request, words, input, &session, &output, &scratch)
+        case .unsubscribe, .punsubscribe: unsubscribe(request, words, input, &session, &output, &scratch)
+        case .pubsub: try subscriptions(request, words, input, &session, &output)
         case .set, .getset, .getdel, .setrange, .incrbyfloat:
             try rewriteValue(request, words, arguments, input, &session, &output, &scratch)
         case .getex: try getAndTouch(request, words, arguments, input, &session, &output, &scratch)

@@ -7,7 +7,7 @@ import LarderWire
 extension CommandExecutor {
     func client(
         _ request: RESPRequest, _ words: [ByteRange], _ input: borrowing ByteBuffer, _ session: inout Session,
-        _ output: inout ByteBuffer
+        _ output: inout ByteBuffer, _ scratch: inout Scratch
     ) throws(Failure) {
         let texts = words.dropFirst().map { String(utf8: input.span($0)) }
         let subcommand = lowercase(words[0], input)
@@ -32,6 +32,12 @@ extension CommandExecutor {
             let chosen = try Self.chosen(texts, from: resp.clients.all)
             text(chosen.map { $0.line(at: request.turn.now) + "\n" }.joined(), request, &session, &output)
         case ("kill", 1...): try kill(request, texts, &session, &output)
+        case ("tracking", 1...): try track(request, words, input, &session, &output, &scratch)
+        case ("caching", 1): try cache(request, texts[0], &session, &output, &scratch)
+        case ("trackinginfo", 0): describeTracking(request, &session, &output, &scratch)
+        case ("getredir", 0):
+            let isTracking = scratch.watch.watcher(session.token)?.tracking != nil
+            reply(request, &session, &output) { RESPReply.integer(isTracking ? 0 : -1, into: &$0) }
         case ("no-evict", 1), ("no-touch", 1):
             // Neither is there anything to spare them from: connections are not evicted, and reads leave no time behind.
             guard ["on", "off"].contains(texts[0].lowercased()) else { throw .syntaxError }
@@ -61,7 +67,7 @@ extension CommandExecutor {
     private static func chosen(_ texts: [String], from all: [RESPClient]) throws(Failure) -> [RESPClient] {
         switch texts.first?.lowercased() {
         case nil: return all
-        case "type" where texts.count == 2: return try isNormal(texts[1]) ? all : []
+        case "type" where texts.count == 2: return try ofType(texts[1], all)
         case "id" where texts.count > 1:
             var wanted: Set<UInt64> = []
             for text in texts.dropFirst() {
@@ -73,13 +79,9 @@ extension CommandExecutor {
         }
     }
 
-    /// Whether connections of this type are what Larder has.
-    private static func isNormal(_ type: String) throws(Failure) -> Bool {
-        switch type.lowercased() {
-        case "normal": return true
-        case "master", "replica", "slave", "pubsub": return false
-        default: throw Failure(.malformed, "Unknown client type")
-        }
+    private static func ofType(_ type: String, _ all: [RESPClient]) throws(Failure) -> [RESPClient] {
+        guard let isSubscribed = try RESPClient.isSubscribed(type: type) else { return [] }
+        return all.filter { $0.described.isSubscribed == isSubscribed }
     }
 
     private func kill(
@@ -124,6 +126,7 @@ private struct ClientFilter {
     private var localAddress: String?
     private var ageMin: Milliseconds?
     private var isNone = false
+    private var isSubscribed: Bool?
     private var skipsOwn = true
 
     init(address: String) {
@@ -144,11 +147,8 @@ private struct ClientFilter {
             case "addr": address = value
             case "laddr": localAddress = value
             case "type":
-                switch value.lowercased() {
-                case "normal": break
-                case "master", "replica", "slave", "pubsub": isNone = true
-                default: throw Failure(.malformed, "Unknown client type")
-                }
+                isSubscribed = try RESPClient.isSubscribed(type: value)
+                isNone = isSubscribed == nil
             case "user":
                 guard value == "default" else { throw Failure(.malformed, "No such user") }
             case "maxage":
@@ -169,10 +169,23 @@ private struct ClientFilter {
 
     func matches(_ client: RESPClient, isOwn: Bool, now: Milliseconds) -> Bool {
         if isNone || isOwn && skipsOwn { return false }
+        if let isSubscribed, client.described.isSubscribed != isSubscribed { return false }
         if let id, client.id != id { return false }
         if let address, client.address != address { return false }
         if let localAddress, client.localAddress != localAddress { return false }
         if let ageMin, now - client.created < ageMin { return false }
         return true
+    }
+}
+
+extension RESPClient {
+    /// What tells connections of this type from others; nil when there are none.
+    fileprivate static func isSubscribed(type: String) throws(Failure) -> Bool? {
+        switch type.lowercased() {
+        case "normal": return false
+        case "pubsub": return true
+        case "master", "replica", "slave": return nil
+        default: throw Failure(.malformed, "Unknown client type")
+        }
     }
 }

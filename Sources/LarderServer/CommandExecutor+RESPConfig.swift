@@ -59,12 +59,14 @@ extension CommandExecutor {
             ("maxclients", String(configuration.connectionsMax)),
             ("maxmemory", String(namespace.settings.bytesMax > 0 ? namespace.settings.bytesMax : store.memoryBytesMax)),
             ("maxmemory-policy", namespace.eviction == .none ? "noeviction" : "s3-fifo"),
+            ("notify-keyspace-events", NotifiedEvents(rawValue: resp.watching.notified.load(ordering: .relaxed)).text),
             ("port", String(first?.port ?? 0)),
             ("proto-max-bulk-len", String(configuration.valueBytesMax)),
             ("save", "\(configuration.snapshotEverySeconds) 1"),
             ("slowlog-log-slower-than", String(resp.slowLog.microsecondsMin.load(ordering: .relaxed))),
             ("slowlog-max-len", String(resp.slowLog.entriesMax.load(ordering: .relaxed))),
             ("timeout", String(settings.timeoutSeconds.load(ordering: .relaxed))),
+            ("tracking-table-max-keys", String(resp.watching.trackedMax.load(ordering: .relaxed))),
         ]
     }
 
@@ -79,6 +81,16 @@ extension CommandExecutor {
     /// - Returns: What is wrong with it; nil when it is set, or could be.
     private func set(_ name: String, _ text: String, isTrial: Bool) -> String? {
         switch name {
+        case "notify-keyspace-events":
+            guard let events = NotifiedEvents(text) else {
+                return Self.refusal(name, "argument must be letters of g$lshztxed, A, K and E")
+            }
+            if !isTrial { resp.watching.notified.store(events.rawValue, ordering: .relaxed) }
+        case "tracking-table-max-keys":
+            guard let value = Int(text), RESPWatching.trackedMaxRange.contains(value) else {
+                return Self.refusal(name, "argument must be between 1 and \(RESPWatching.trackedMaxRange.upperBound)")
+            }
+            if !isTrial { resp.watching.trackedMax.store(value, ordering: .relaxed) }
         case "slowlog-log-slower-than":
             guard let value = Int64(text), value >= -1 else { return Self.refusal(name, "argument must be -1 or more") }
             if !isTrial { resp.slowLog.microsecondsMin.store(value, ordering: .relaxed) }

@@ -7,10 +7,10 @@ import LarderWire
 extension CommandExecutor {
     func converse(
         _ request: RESPRequest, _ words: [ByteRange], _ input: borrowing ByteBuffer, _ session: inout Session,
-        _ output: inout ByteBuffer
+        _ output: inout ByteBuffer, _ scratch: inout Scratch
     ) throws(Failure) {
         switch request.word {
-        case .hello: try hello(request, words, input, &session, &output)
+        case .hello: try hello(request, words, input, &session, &output, &scratch)
         case .auth:
             guard words.count <= 2 else { throw .syntaxError }
             if words.count == 1, !access.needsKey {
@@ -32,6 +32,7 @@ extension CommandExecutor {
         case .reset:
             let isLoggedOut = access.needsKey
             reply(request, &session, &output) { RESPReply.simple("RESET", into: &$0) }
+            scratch.watch.close(session.token)
             session.forgetRESP()
             session.namespace = isLoggedOut ? nil : store.namespaces.default
             session.resp.limits = isLoggedOut ? .beforeLogin : .afterLogin(valueBytesMax: configuration.valueBytesMax)
@@ -61,7 +62,7 @@ extension CommandExecutor {
 
     private func hello(
         _ request: RESPRequest, _ words: [ByteRange], _ input: borrowing ByteBuffer, _ session: inout Session,
-        _ output: inout ByteBuffer
+        _ output: inout ByteBuffer, _ scratch: inout Scratch
     ) throws(Failure) {
         var version: Int64?
         if let first = words.first {
@@ -102,6 +103,9 @@ extension CommandExecutor {
         logIn(&session)
         if let version { session.resp.isRESP3 = version == 3 }
         let isRESP3 = session.resp.isRESP3
+        if let watcher = session.isWatching ? scratch.watch.watcher(session.token) : nil {
+            speak(isRESP3, watcher, &session, &output, &scratch, request.turn)
+        }
         session.client?.describe { description in
             description.isRESP3 = isRESP3
             if let name { description.name = name }

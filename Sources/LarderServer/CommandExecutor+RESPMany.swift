@@ -55,6 +55,7 @@ extension CommandExecutor {
         while progress.arguments.count > 0, left > 0, scratch.copyWork > 0 {
             let before = progress.reply.count
             let group = try nextKeys(&progress.arguments, request.namespace, input)
+            if session.isWatching { remember(group, request, input, session, &scratch) }
             for index in 0..<group.count { readOne(group, index, request, input, &progress) }
             left -= group.count
             scratch.copyWork -= progress.reply.count - before
@@ -150,6 +151,7 @@ extension CommandExecutor {
         while progress.arguments.count > 0, left > 0 {
             let before = progress.arguments
             let group = try nextKeys(&progress.arguments, request.namespace, input)
+            if session.isWatching, request.word == .exists { remember(group, request, input, session, &scratch) }
             for index in 0..<group.count {
                 guard let refused = countOne(group, index, request, input, &progress) else { continue }
                 // Those before it are done; who goes on in the next turn begins with this one.
@@ -207,6 +209,14 @@ extension CommandExecutor {
         }
         for index in 0..<group.count { store.prefetchEntry(group.hashes[index]) }
         return group
+    }
+
+    /// Notes keys that the client is about to have in its cache.
+    private func remember(
+        _ group: KeyGroup, _ request: RESPRequest, _ input: borrowing ByteBuffer, _ session: borrowing Session, _ scratch: inout Scratch
+    ) {
+        guard let watcher = scratch.watch.watcher(session.token), watcher.tracking?.remembers == true else { return }
+        for index in 0..<group.count { scratch.watch.remember(watcher, request.namespace, input.span(group.ranges[index])) }
     }
 
     func goOn(_ progress: consuming RESPManyInProgress, _ session: inout Session) {

@@ -31,6 +31,7 @@ package final class Maintenance: Sendable {
         while !stopRequested.load(ordering: .acquiring) {
             let now = server.time.now()
             let step = server.store.maintain(now: now, budget: Self.workPerSlice)
+            server.resp.watching.wake(server.store.events)
             server.turnTimes.look(at: server.metrics, now: server.time.elapsed())
             for line in server.log.news() { announce(line) }
             if let drift = server.time.compareClocks() { announce(Self.news(ofDrift: drift)) }

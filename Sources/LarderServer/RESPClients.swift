@@ -21,6 +21,19 @@ final class RESPClient: Sendable {
         var libraryVersion = ""
         var database = 0
         var isRESP3 = false
+        /// What it has subscribed to, and whether and how it tracks keys.
+        var channels = 0
+        var patterns = 0
+        var isTracking = false
+        var isBroadcast = false
+
+        var isSubscribed: Bool { channels + patterns > 0 }
+
+        /// Its letters in CLIENT LIST.
+        fileprivate var flags: String {
+            let flags = (isSubscribed ? "P" : "") + (isTracking ? "t" : "") + (isBroadcast ? "B" : "")
+            return flags.isEmpty ? "N" : flags
+        }
     }
 
     let id: UInt64
@@ -63,9 +76,10 @@ final class RESPClient: Sendable {
         let word = RESPWord(rawValue: lastWord.load(ordering: .relaxed)) ?? .unknown
         let idle = max(now - lastSeen.load(ordering: .relaxed), 0) / 1_000
         return "id=\(id) addr=\(address) laddr=\(localAddress) fd=\(place?.descriptor ?? -1) name=\(described.name)"
-            + " age=\(max(now - created, 0) / 1_000) idle=\(idle) flags=N db=\(described.database) sub=0 psub=0 ssub=0"
+            + " age=\(max(now - created, 0) / 1_000) idle=\(idle) flags=\(described.flags) db=\(described.database)"
+            + " sub=\(described.channels) psub=\(described.patterns) ssub=0"
             + " multi=-1 watch=0 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0"
-            + " events=r cmd=\(word.name) user=default redir=-1 resp=\(described.isRESP3 ? 3 : 2)"
+            + " events=r cmd=\(word.name) user=default redir=\(described.isTracking ? 0 : -1) resp=\(described.isRESP3 ? 3 : 2)"
             + " lib-name=\(described.libraryName) lib-ver=\(described.libraryVersion)"
     }
 

@@ -36,7 +36,9 @@ enum RESPInfo {
     private static func clients(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
         [
             ("connected_clients", "\(executor.report.context?.connections.load(ordering: .relaxed) ?? 0)"),
-            ("maxclients", "\(executor.configuration.connectionsMax)"), ("blocked_clients", "0"), ("tracking_clients", "0"),
+            ("maxclients", "\(executor.configuration.connectionsMax)"), ("blocked_clients", "0"),
+            ("tracking_clients", "\(executor.resp.watching.trackingClients.load(ordering: .relaxed))"),
+            ("pubsub_clients", "\(executor.resp.watching.subscribers.load(ordering: .relaxed))"),
         ]
     }
 
@@ -65,6 +67,7 @@ enum RESPInfo {
     private static func stats(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
         guard let context = executor.report.context else { return [] }
         let statistics = executor.store.statistics()
+        let watching = executor.resp.watching
         let requests = context.requests &- executor.resp.requestsForgotten.load(ordering: .relaxed)
         func sum(_ value: (WorkerMetrics) -> UInt64) -> String { "\(context.metrics.reduce(0) { $0 &+ value($1) })" }
         return [
@@ -74,6 +77,10 @@ enum RESPInfo {
             ("rejected_connections", "\(context.connectionsRefused.load(ordering: .relaxed))"),
             ("expired_keys", "\(statistics.expiredTotal)"), ("evicted_keys", "\(statistics.evictedEntries)"),
             ("keyspace_hits", sum { $0.hits.total }), ("keyspace_misses", sum { $0.misses.total }),
+            ("pubsub_channels", "\(watching.channels.count)"), ("pubsub_patterns", "\(watching.patternCount)"),
+            ("tracking_total_keys", "\(watching.trackedKeys.load(ordering: .relaxed))"),
+            ("tracking_total_items", "\(watching.trackedItems.load(ordering: .relaxed))"),
+            ("tracking_total_prefixes", "\(watching.prefixes.load(ordering: .relaxed))"),
             ("total_error_replies", sum { $0.refusals.total }),
         ]
     }

@@ -7,6 +7,7 @@ package final class RESPShared: Sendable {
     let clients = RESPClients()
     let slowLog = SlowLog()
     let settings = RESPSettings()
+    let watching = RESPWatching()
     /// Stops the server, as a signal would; set by whoever runs it.
     private let stopper = Mutex<(@Sendable () -> Void)?>(nil)
     /// What CONFIG RESETSTAT subtracts from then on.

@@ -60,7 +60,7 @@ package struct DecodedRequests: Sendable {
 }
 
 /// What the commands of a turn share.
-package struct Scratch: ~Copyable, Sendable {
+package struct Scratch: ~Copyable {
     /// What is kept beside a value that is written.
     var metadata = ByteBuffer()
     /// The value that `rewrite` found, and the one that is made of it.
@@ -72,6 +72,8 @@ package struct Scratch: ~Copyable, Sendable {
     var listingWork = 0
     /// How many bytes of large values may still be copied in this turn.
     var copyWork = 0
+    /// What the connections of the worker watch.
+    var watch = WorkerWatch()
     package init() {}
 
     /// Empties what `rewrite` works with, and gives back what one large value has left.
@@ -125,6 +127,10 @@ package struct Session: ~Copyable, Sendable {
     private(set) var client: RESPClient?
     /// Where the connection lives; nil for one without a worker.
     var place: WorkerPlace?
+    /// Whether it tracks keys, or has subscribed to events (RESP): then the worker has a `Watcher` for it.
+    var isWatching = false
+    /// Whether it has subscribed to anything.
+    var isSubscribed = false
     /// Set by a command that has to be executed again in the next turn.
     var needsAnotherTurn = false
     private var servedSince = false
@@ -207,16 +213,18 @@ package struct Session: ~Copyable, Sendable {
         _ requests: DecodedRequests, of batch: inout CommandBatch, _ input: inout ByteBuffer, output: inout ByteBuffer,
         unsent: Int, scratch: inout Scratch, server: ServerContext, turn: Turn, metrics: WorkerMetrics
     ) -> SessionProgress? {
-        let isTimed = dialect == .resp && server.resp.slowLog.isOn
+        let isObserved = dialect == .resp && (isWatching || server.resp.slowLog.isOn)
         for index in requests.first..<requests.end {
             if index > requests.first, isFull(unsent + output.count, server.configuration) {
                 postpone(batch, requests, from: index)
                 return .full
             }
-            let began = isTimed ? server.time.elapsed() : 0
-            server.executor.execute(
-                batch.commands[index], batch.prepared[index], input, &self, &output, &scratch, turn, metrics)
-            if isTimed { noteSlow(batch.commands[index], input, since: began, server, turn) }
+            if isObserved {
+                executeObserved(batch.commands[index], batch.prepared[index], input, &output, &scratch, server, turn, metrics)
+            } else {
+                server.executor.execute(
+                    batch.commands[index], batch.prepared[index], input, &self, &output, &scratch, turn, metrics)
+            }
             servedSince = true
             if needsAnotherTurn {
                 needsAnotherTurn = false
@@ -430,16 +438,63 @@ package struct Session: ~Copyable, Sendable {
         held.overtaking = overtake
     }
 
+    // MARK: Watching
+
+    /// Names the connection to the worker and its watch.
+    var token: UInt64 { place?.token ?? 0 }
+
+    /// Whether a reply is being made that does not show yet: what is pushed waits for it, since it may hold what changed meanwhile.
+    private var isWithinReply: Bool { many != nil || largeRead.isUnderWay }
+
+    /// Appends what is to be pushed to the client, behind every reply that was made before it.
+    ///
+    /// - Returns: false when it has to wait for a reply that is being made.
+    mutating func takePushes(of watcher: Watcher, _ output: inout ByteBuffer, _ turn: Turn) -> Bool {
+        if watcher.pushes.isEmpty { return true }
+        if isWithinReply { return false }
+        var pushes = ByteBuffer()
+        swap(&pushes, &watcher.pushes)
+        held.reply(.nothing, at: turn.position, to: Command(), isWrite: false, output: &output) { $0.append(pushes.bytes) }
+        pushes.removeAll()
+        pushes.shrink(above: 16_384)
+        swap(&pushes, &watcher.pushes)
+        return true
+    }
+
+    /// Tells what others may know of what the connection watches.
+    mutating func describe(_ watcher: Watcher?) {
+        isWatching = watcher != nil
+        isSubscribed = watcher.map { $0.subscriptions > 0 } ?? false
+        client?.describe { description in
+            description.channels = watcher?.channels.count ?? 0
+            description.patterns = watcher?.patterns.count ?? 0
+            description.isTracking = watcher?.tracking != nil
+            description.isBroadcast = watcher?.tracking?.isBroadcast ?? false
+        }
+    }
+
     /// RESET: what RESP remembers of the connection is what a new one has.
     mutating func forgetRESP() {
+        isWatching = false
+        isSubscribed = false
         resp.isRESP3 = false
         client?.describe { $0 = RESPClient.Description() }
     }
 
+    /// Executes a command of a connection that watches keys, or while slow commands are noted.
     @inline(never)
-    private func noteSlow(
-        _ command: Command, _ input: borrowing ByteBuffer, since began: Int64, _ server: ServerContext, _ turn: Turn
+    private mutating func executeObserved(
+        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer, _ output: inout ByteBuffer,
+        _ scratch: inout Scratch, _ server: ServerContext, _ turn: Turn, _ metrics: WorkerMetrics
     ) {
+        let isTimed = server.resp.slowLog.isOn
+        let began = isTimed ? server.time.elapsed() : 0
+        if let watcher = isWatching ? scratch.watch.watcher(token) : nil {
+            server.executor.execute(command, prepared, of: watcher, input, &self, &output, &scratch, turn, metrics)
+        } else {
+            server.executor.execute(command, prepared, input, &self, &output, &scratch, turn, metrics)
+        }
+        guard isTimed else { return }
         server.resp.slowLog.note(command, input, nanoseconds: server.time.elapsed() - began, client, now: turn.now)
     }
 

@@ -34,6 +34,7 @@ package final class StatusReport: Sendable {
         var page = Page(form: form)
         requests(context, &page)
         connections(context, &page)
+        watching(context.resp.watching, &page)
         entries(&page)
         logged(&page)
         page.gauge("larder_uptime_seconds", "Seconds since the start.", Int64((now - context.startedMilliseconds) / 1_000))
@@ -72,6 +73,20 @@ package final class StatusReport: Sendable {
         page.counter(
             "larder_connections_refused_total", "Connections closed because there were too many.",
             Int64(clamping: context.connectionsRefused.load(ordering: .relaxed)))
+    }
+
+    private func watching(_ watching: RESPWatching, _ page: inout Page) {
+        func now(_ value: borrowing Atomic<Int>) -> Int64 { Int64(value.load(ordering: .relaxed)) }
+        page.gauge("larder_tracking_connections", "Connections that are told when keys in their caches change.", now(watching.trackingClients))
+        page.gauge("larder_tracked_keys", "Keys that they have read.", now(watching.trackedKeys))
+        page.gauge("larder_tracked_bytes", "Bytes of memory that remember them, about.", now(watching.trackedBytes))
+        page.counter(
+            "larder_tracked_given_up_total", "Keys that were declared changed because too many are tracked.",
+            Int64(clamping: watching.givenUp.load(ordering: .relaxed)))
+        page.gauge("larder_subscribers", "Connections that have subscribed to events of keys.", now(watching.subscribers))
+        page.counter(
+            "larder_events_overrun_total", "Times that a worker came too late to see all events of keys.",
+            Int64(clamping: watching.overruns.load(ordering: .relaxed)))
     }
 
     private func entries(_ page: inout Page) {

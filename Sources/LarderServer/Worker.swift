@@ -62,6 +62,9 @@ final class WorkerInbox: Sendable {
     /// Set while the worker sleeps or may fall asleep with replies that wait for the log.
     private let wantsLogNews = Atomic<Bool>(false)
 
+    /// Up to where the worker, which sleeps, has seen the events of keys; the largest number while it is awake or watches none.
+    private let eventsSeen = Atomic<UInt64>(.max)
+
     init(poller: consuming Poller) {
         self.poller = poller
     }
@@ -96,6 +99,19 @@ final class WorkerInbox: Sendable {
     }
 
     func wantLogNews(_ wants: Bool) { wantsLogNews.store(wants, ordering: .sequentiallyConsistent) }
+
+    /// The worker falls asleep and has seen the events of keys up to `position`.
+    func sleep(afterEvents position: UInt64) { eventsSeen.store(position, ordering: .sequentiallyConsistent) }
+
+    /// It is awake: whoever makes events need not wake it.
+    func wakeUp() { eventsSeen.store(.max, ordering: .sequentiallyConsistent) }
+
+    /// There are events up to `end`.
+    func eventsMoved(to end: UInt64) {
+        let seen = eventsSeen.load(ordering: .sequentiallyConsistent)
+        guard seen < end else { return }
+        if eventsSeen.compareExchange(expected: seen, desired: .max, ordering: .sequentiallyConsistent).exchanged { poller.wake() }
+    }
 
     func stop() {
         stopRequested.store(true, ordering: .releasing)

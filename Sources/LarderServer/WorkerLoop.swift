@@ -60,10 +60,11 @@ struct WorkerLoop: ~Copyable {
             closeAll()
             return false
         }
-        let isBusy = !unfinished.isEmpty || (isStopping && !isDraining)
+        let isBusy = !unfinished.isEmpty || (isStopping && !isDraining) || hasEvents()
         // What is left of earlier turns may wait for the log, which needs the disk and not us.
         let busyMilliseconds: Int32 = server.store.log.isFull ? 1 : 0
         let ready = inbox.poller.wait(events, timeoutMilliseconds: isBusy ? busyMilliseconds : waitMilliseconds)
+        if scratch.watch.isWatching { inbox.wakeUp() }
 
         let began = server.time.elapsed()
         var turn = server.beginTurn(at: began)
@@ -83,9 +84,11 @@ struct WorkerLoop: ~Copyable {
         // Who was released may have gone on with requests that lay here.
         server.log.endTurn(wantsSync: wantsSync)
         wantsSync = false
+        lookAtEvents(turn)
         if turn.now - lastSweep >= 1_000 {
             lastSweep = turn.now
             sweep(turn)
+            scratch.watch.tidy(work: WorkerLoop.sweptPerSecond)
         }
         if isBusy || ready > 0 { metrics.turns.note(server.time.elapsed() - began) }
         return true
@@ -204,6 +207,7 @@ struct WorkerLoop: ~Copyable {
     /// Forgets a connection, which is closed when nobody looks at it any more.
     mutating func close(_ slot: Int, _ connection: borrowing Connection) {
         guard connections[slot] != nil else { return }
+        if connection.session.isWatching { scratch.watch.close(connection.session.token) }
         if let client = connection.session.client { server.resp.clients.remove(client) }
         // The poller forgets a descriptor when it is closed.
         connections[slot] = nil
@@ -238,7 +242,8 @@ struct WorkerLoop: ~Copyable {
         guard connection.session.held.isEmpty else { return }
         switch connection.patience.verdict(
             at: turn.now, connection.activity, unsent: connection.output.count,
-            idleSecondsMax: idleSecondsMax(connection.session.dialect), server.configuration)
+            idleSecondsMax: connection.session.isSubscribed ? 0 : idleSecondsMax(connection.session.dialect),
+            server.configuration)
         {
         case .stay: return
         case .giveUp: giveUp(.requestTimeout, &connection, slot, turn)

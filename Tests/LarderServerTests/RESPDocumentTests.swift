@@ -26,7 +26,7 @@ struct RESPConversation: CustomTestStringConvertible {
             } else if isInside, line.hasPrefix("> ") {
                 all[all.count - 1].commands.append(Say.words(String(line.dropFirst(2))))
                 all[all.count - 1].replies.append([])
-            } else if isInside, line.hasPrefix("< ") {
+            } else if isInside, line.hasPrefix("<") {
                 let last = all[all.count - 1].replies.count - 1
                 all[all.count - 1].replies[last] += Array((line.dropFirst(2) + "\r\n").utf8)
             }
@@ -36,12 +36,12 @@ struct RESPConversation: CustomTestStringConvertible {
 }
 
 @Suite("RESP document") struct RESPDocumentTests {
-    @Test func `the document has conversations`() { #expect(RESPConversation.all.count == 8) }
+    @Test func `the document has conversations`() { #expect(RESPConversation.all.count == 11) }
 
     @Test(arguments: RESPConversation.all) func `the server answers as the document says`(_ conversation: RESPConversation) {
         let client = Client(Rig(Self.configuration(conversation)))
         for (command, reply) in zip(conversation.commands, conversation.replies) {
-            let answer = client.send(command)
+            let answer = client.send(command) + client.pushed()
             #expect(answer.text == reply.text, "to \(command.text)")
         }
     }
@@ -52,7 +52,7 @@ struct RESPConversation: CustomTestStringConvertible {
         let expected = conversation.replies.flatMap { $0 }.text
         func answer(_ pieces: [[UInt8]]) -> String {
             let client = Client(Rig(Self.configuration(conversation)))
-            return pieces.flatMap { client.send($0) }.text
+            return pieces.flatMap { client.send($0) + client.pushed() }.text
         }
         #expect(answer([whole]) == expected)
         #expect(answer(whole.map { [$0] }) == expected)

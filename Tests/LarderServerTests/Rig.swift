@@ -3,9 +3,10 @@
 import LarderBytes
 import LarderEngine
 import LarderPlatform
-import LarderServer
 import LarderSimulation
 import LarderWire
+
+@testable import LarderServer
 
 /// A log that is as far as the test says.
 final class FakeLog: ReplyLog, @unchecked Sendable {
@@ -42,16 +43,17 @@ final class Rig {
     var now = Rig.start
 
     /// - Parameter waits: Whether replies wait for `fake`; else it is further than any reply can want.
-    convenience init(_ configuration: ServerConfiguration = ServerConfiguration(), waits: Bool = false) {
+    /// - Parameter eventBytesMax: How many bytes of events of keys are kept.
+    convenience init(_ configuration: ServerConfiguration = ServerConfiguration(), waits: Bool = false, eventBytesMax: Int = 1 << 20) {
         let fake = FakeLog()
         let end = LSN(rawValue: .max)
         if !waits { fake.position = LogPosition(written: end, interval: end, durable: end, snapshots: .max) }
-        self.init(configuration, fake) { _, _ in fake }
+        self.init(configuration, fake, eventBytesMax: eventBytesMax) { _, _ in fake }
     }
 
     /// - Parameter log: Makes the log that replies wait for.
     init(
-        _ configuration: ServerConfiguration = ServerConfiguration(), _ fake: FakeLog = FakeLog(),
+        _ configuration: ServerConfiguration = ServerConfiguration(), _ fake: FakeLog = FakeLog(), eventBytesMax: Int = 1 << 20,
         log: (Store, LogBuffer) throws -> any ReplyLog
     ) rethrows {
         self.fake = fake
@@ -60,6 +62,7 @@ final class Rig {
         layout.memoryBytesMax = 64 << 20
         layout.largePages = false
         layout.valueBytesMax = configuration.valueBytesMax
+        layout.eventBytesMax = eventBytesMax
         let rule: LarderEngine.KeyRule = configuration.keyRule == .path ? .path : .bytes
         let namespaces = NamespaceTable(
             settings: NamespaceSettings(durability: configuration.durability.engine, keyRule: rule), created: now)
@@ -165,6 +168,13 @@ final class Client {
         } else {
             session.held.fail(at: rig.turn.position, dialect: session.dialect, into: &output)
         }
+        return output.taken()
+    }
+
+    /// What the worker pushes at a turn's end.
+    func pushed() -> [UInt8] {
+        scratch.watch.look(rig.server.executor.databases)
+        for watcher in scratch.watch.takeTouched() where !session.takePushes(of: watcher, &output, rig.turn) { scratch.watch.touch(watcher) }
         return output.taken()
     }
 

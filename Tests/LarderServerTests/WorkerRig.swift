@@ -8,18 +8,22 @@ import Synchronization
 
 final class WorkerRig {
     let rig: Rig
-    let worker: Worker
+    let workers: [Worker]
+    var worker: Worker { workers[0] }
 
-    init(_ configuration: ServerConfiguration = ServerConfiguration(), waits: Bool = false) throws {
-        rig = Rig(configuration, waits: waits)
-        worker = try Worker(server: rig.server)
+    init(
+        _ configuration: ServerConfiguration = ServerConfiguration(), waits: Bool = false, workers count: Int = 1,
+        eventBytesMax: Int = 1 << 20
+    ) throws {
+        rig = Rig(configuration, waits: waits, eventBytesMax: eventBytesMax)
+        workers = try (0..<count).map { [server = rig.server] _ in try Worker(server: server) }
     }
 
     /// How many connections the server counts, those it turns away not included.
     var connections: Int { rig.server.connections.load(ordering: .relaxed) }
     var turnedAway: Int { rig.server.turnedAway.load(ordering: .relaxed) }
 
-    func connect(isTurnedAway: Bool = false) -> Peer {
+    func connect(isTurnedAway: Bool = false, to index: Int = 0) -> Peer {
         var ends: [Int32] = [0, 0]
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         precondition(socketpair(AF_UNIX, kind, 0, &ends) == 0)
@@ -28,14 +32,16 @@ final class WorkerRig {
         } else {
             rig.server.connections.add(1, ordering: .relaxed)
         }
-        worker.adopt(Socket(adopting: ends[0]), isTurnedAway: isTurnedAway)
-        turn()
+        workers[index].adopt(Socket(adopting: ends[0]), isTurnedAway: isTurnedAway)
+        _ = workers[index].step(waitMilliseconds: 0)
         return Peer(ends[1], self)
     }
 
-    /// - Returns: false when the worker has stopped.
+    /// Has every worker take a turn.
+    ///
+    /// - Returns: false when all have stopped.
     @discardableResult
-    func turn() -> Bool { worker.step(waitMilliseconds: 0) }
+    func turn() -> Bool { workers.reduce(false) { $1.step(waitMilliseconds: 0) || $0 } }
 
     /// Lets time pass and takes a turn.
     func pass(milliseconds: Milliseconds) {

@@ -18,7 +18,7 @@ package struct RESPWordEntry: Sendable {
     package let summary: String
 
     /// What a command does, as far as anybody goes by it.
-    package enum Kind: Sendable { case read, write, connection, server, admin }
+    package enum Kind: Sendable { case read, write, connection, events, server, admin }
 
     /// How Redis names that.
     package var flags: [String] {
@@ -26,6 +26,7 @@ package struct RESPWordEntry: Sendable {
         case .read: ["readonly", "fast"]
         case .write: ["write", "denyoom", "fast"]
         case .connection: ["noscript", "loading", "stale", "fast"]
+        case .events: ["pubsub", "noscript", "loading", "stale"]
         case .server: ["loading", "stale"]
         case .admin: ["admin", "noscript", "loading", "stale"]
         }
@@ -35,6 +36,7 @@ package struct RESPWordEntry: Sendable {
         switch kind {
         case .read, .write: "string"
         case .connection: "connection"
+        case .events: "pubsub"
         case .server, .admin: "server"
         }
     }
@@ -67,6 +69,7 @@ extension RESPWord {
         switch self {
         case .multi, .exec, .discard, .watch, .unwatch:
             "\(name.uppercased()) is not supported: there are no transactions, each command is carried out by itself"
+        case .publish: "PUBLISH is not supported: the channels are those of keyspace notifications, and the server alone sends to them"
         case .msetnx: "MSETNX is not supported: several keys cannot be written all or none; use SET with NX for each"
         default: nil
         }
@@ -88,6 +91,12 @@ extension RESPWord {
         RESPWordEntry(.quit, -1, .connection, "Closes the connection."),
         RESPWordEntry(.reset, 1, .connection, "Makes the connection what a new one is."),
         RESPWordEntry(.select, 2, .connection, "Chooses the namespace of the connection."),
+        RESPWordEntry(.psubscribe, -2, .events, "Asks for the events of keys, by patterns."),
+        RESPWordEntry(.publish, 3, .events, "Refused."),
+        RESPWordEntry(.pubsub, -2, .events, "Asks who has subscribed to what."),
+        RESPWordEntry(.punsubscribe, -1, .events, "Leaves patterns."),
+        RESPWordEntry(.subscribe, -2, .events, "Asks for the events of keys."),
+        RESPWordEntry(.unsubscribe, -1, .events, "Leaves channels."),
         RESPWordEntry(.append, 3, .write, "Appends to a value.", keys: one),
         RESPWordEntry(.decr, 2, .write, "Subtracts one from an integer.", keys: one),
         RESPWordEntry(.decrby, 3, .write, "Subtracts from an integer.", keys: one),

@@ -8,6 +8,8 @@ package enum RESPWord: UInt8, Sendable, CaseIterable {
     case unknown
     // The connection.
     case auth, client, echo, hello, ping, quit, reset, select
+    // Events of keys.
+    case psubscribe, publish, pubsub, punsubscribe, subscribe, unsubscribe
     // Values.
     case append, decr, decrby, get, getdel, getex, getrange, getset, incr, incrby, incrbyfloat, mget, mset, msetnx, psetex
     case set, setex, setnx, setrange, strlen
@@ -24,7 +26,7 @@ package enum RESPWord: UInt8, Sendable, CaseIterable {
     /// send them, or which namespace their keys are of.
     package var isBarrier: Bool {
         switch self {
-        case .auth, .hello, .select, .reset, .quit, .shutdown: true
+        case .auth, .client, .hello, .psubscribe, .punsubscribe, .quit, .reset, .select, .shutdown, .subscribe, .unsubscribe: true
         default: false
         }
     }
@@ -37,13 +39,22 @@ package enum RESPWord: UInt8, Sendable, CaseIterable {
         }
     }
 
+    /// Whether it is carried out on a connection of version 2 that has subscribed to something.
+    package var worksWhileSubscribed: Bool {
+        switch self {
+        case .ping, .psubscribe, .punsubscribe, .quit, .reset, .subscribe, .unsubscribe: true
+        default: false
+        }
+    }
+
     /// Whether it speaks of keys.
     package var needsNamespace: Bool { entry.kind == .read || entry.kind == .write }
 
     /// Whether it is carried out while the data is being loaded.
     package var worksWhileLoading: Bool {
         switch self {
-        case .auth, .client, .command, .config, .hello, .info, .latency, .quit, .reset, .select, .shutdown, .slowlog, .time:
+        case .auth, .client, .command, .config, .hello, .info, .latency, .psubscribe, .pubsub, .punsubscribe, .quit, .reset, .select,
+            .shutdown, .slowlog, .subscribe, .time, .unsubscribe:
             true
         default: false
         }
