@@ -3,7 +3,7 @@ import Testing
 
 @testable import LarderServer
 
-/// Two dialects, one store.
+/// Several dialects, one store.
 @Suite("Dialects") struct DialectTests {
     let rig = Rig()
     let all: BinaryFlags = [.wantVersion, .wantContentType, .wantLifetime]
@@ -62,6 +62,58 @@ import Testing
         let read = try HTTPAnswer.only(web.send(Web.request("GET /kv/default/k")))
         #expect(read.fields["Content-Type"] == "application/octet-stream")
         #expect(read.fields["Set-Cookie"] == nil)
+    }
+
+    // MARK: One entry, every dialect
+
+    /// Writes an entry that lives 90 s, with all that the dialect can say of it.
+    private func write(_ key: String, in dialect: String) {
+        switch dialect {
+        case "binary": ConversationTests.client(rig).send(Ask.put(key, "hello", contentType: "text/plain", .milliseconds(90_000)))
+        case "HTTP": Client(rig).send(Web.request("PUT /kv/default/\(key)?ttl_secs=90", "Content-Type: text/plain", body: "hello"))
+        case "RESP": Client(rig).send(Say.words("SET \(key) hello EX 90"))
+        default: Client(rig).send("set \(key) 77 90 5\r\nhello\r\n")
+        }
+    }
+
+    /// Expects that every dialect shows the same entry, each as much of it as it can.
+    private func expect(_ key: String, _ value: String, milliseconds: Int64, type: String, flags: Int, _ note: String) throws {
+        let read = try Answer.only(ConversationTests.client(rig).send(Ask.get(key, all)))
+        #expect(read.text == value, "\(note)")
+        #expect(read.lifetime == .milliseconds(milliseconds), "\(note)")
+        #expect(read.contentType == type, "\(note)")
+        let version = try #require(read.version)
+        let page = try HTTPAnswer.only(Client(rig).send(Web.request("GET /kv/default/\(key)")))
+        #expect(page.text == value, "\(note)")
+        #expect(page.fields["Larder-TTL-Ms"] == "\(milliseconds)", "\(note)")
+        #expect(page.fields["Content-Type"] == (type.isEmpty ? "application/octet-stream" : type), "\(note)")
+        #expect(page.tag == "\"\(version)\"", "\(note)")
+        let resp = Client(rig)
+        #expect(try resp.ask("GET \(key)") == .text(value), "\(note)")
+        #expect(try resp.ask("PTTL \(key)") == .integer(milliseconds), "\(note)")
+        let text = Client(rig).send("gets \(key)\r\nmg \(key) t\r\n").text
+        let seconds = (milliseconds + 999) / 1_000
+        #expect(text == "VALUE \(key) \(flags) \(value.utf8.count) \(version)\r\n\(value)\r\nEND\r\nHD t\(seconds)\r\n", "\(note)")
+    }
+
+    @Test(arguments: ["binary", "HTTP", "RESP", "memcached"])
+    func `what one dialect writes every other reads, and changes without losing what it does not know`(_ dialect: String) throws {
+        let type = dialect == "binary" || dialect == "HTTP" ? "text/plain" : ""
+        let flags = dialect == "memcached" ? 77 : 0
+        write("user/1", in: dialect)
+        try expect("user/1", "hello", milliseconds: 90_000, type: type, flags: flags, "as written")
+        let (binary, resp) = (ConversationTests.client(rig), Client(rig))
+        #expect(try resp.ask("APPEND user/1 !") == .integer(6))
+        #expect(try resp.ask("PEXPIRE user/1 5500") == .integer(1))
+        try expect("user/1", "hello!", milliseconds: 5_500, type: type, flags: flags, "after APPEND and PEXPIRE")
+        #expect(try resp.ask("SETRANGE user/1 0 J") == .integer(6))
+        #expect(try resp.ask("RENAME user/1 user/2") == .simple("OK"))
+        binary.send(Ask.append("user/2", "?"))
+        #expect(Client(rig).send("append user/2 1 1 1\r\n.\r\n").text == "STORED\r\n")
+        try expect("user/2", "Jello!?.", milliseconds: 5_500, type: type, flags: flags, "after all the others")
+        // Whoever writes the whole value says anew what it is.
+        #expect(try resp.ask("SET user/2 new KEEPTTL") == .simple("OK"))
+        try expect("user/2", "new", milliseconds: 5_500, type: "", flags: 0, "after SET")
     }
 
     // MARK: Expiry
