@@ -28,8 +28,8 @@ package struct Deadline: RawRepresentable, Comparable, Hashable, Sendable {
     /// The deadline at `time`, or the nearest one that an entry can hold.
     package static func at(_ time: Milliseconds) -> Deadline { Deadline(rawValue: min(max(time, 1), latest.rawValue)) }
 
-    /// The latest deadline that fits in the 44 bits that an entry has for it: in the year 2527.
-    package static let latest = Deadline(rawValue: 1 << 44 - 1)
+    /// The latest deadline that fits in the 47 bits that an entry has for it: in the year 6429.
+    package static let latest = Deadline(rawValue: 1 << 47 - 1)
 
     /// Never comes after every deadline.
     @inlinable package static func < (left: Deadline, right: Deadline) -> Bool {

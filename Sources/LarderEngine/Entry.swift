@@ -4,7 +4,7 @@
 //     8  value bytes : 25, flags : 7              u32
 //    12  key bytes                                u16
 //    14  slot of the namespace                    u16
-//    16  [deadline : 44, wheel position : 16, armed : 1]   u64, with flag hasDeadline
+//    16  [deadline : 47, wheel position : 16, armed : 1]   u64, with flag hasDeadline
 //        [newer u32, older u32]                            with flag hasLinks: its neighbours in a queue of eviction
 //        [metadata bytes u16, metadata]                    with flag hasMetadata
 //        key, value
@@ -131,10 +131,10 @@ struct EntryShape {
     // MARK: Deadline
 
     private static let deadlineOffset = 16
-    private static let deadlineMask: UInt64 = 1 << 44 - 1
-    private static let positionShift: UInt64 = 44
+    private static let deadlineMask: UInt64 = 1 << 47 - 1
+    private static let positionShift: UInt64 = 47
     private static let positionMask: UInt64 = 1 << 16 - 1
-    private static let armedBit: UInt64 = 1 << 60
+    private static let armedBit: UInt64 = 1 << 63
 
     @inline(__always) private var deadlineWord: UInt64 {
         get { unsafe base.load(fromByteOffset: Self.deadlineOffset, as: UInt64.self) }

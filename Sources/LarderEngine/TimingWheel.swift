@@ -177,7 +177,7 @@ struct TimingWheel: ~Copyable {
     }
 
     private static func dueTick(_ deadline: Deadline) -> Int64 {
-        // Rounded up: the tick's beginning must not be before the deadline. Cannot overflow: 44 bits.
+        // Rounded up: the tick's beginning must not be before the deadline. Cannot overflow: 47 bits.
         (deadline.rawValue + tickMilliseconds - 1) / tickMilliseconds
     }
 

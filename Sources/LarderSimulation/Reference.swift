@@ -268,10 +268,10 @@ package struct Reference: Sendable {
         case .unlimited: return .never
         case .keep: return entry?.deadline ?? .never
         case .milliseconds(let milliseconds):
-            let latest: Int64 = 1 << 44 - 1
+            let latest: Int64 = 1 << 47 - 1
             let room = latest - now
             return Deadline(rawValue: milliseconds >= room ? latest : max(1, now + max(milliseconds, -now)))
-        case .until(let time): return Deadline(rawValue: min(max(time, 1), 1 << 44 - 1))
+        case .until(let time): return Deadline(rawValue: min(max(time, 1), 1 << 47 - 1))
         }
     }
 

@@ -68,7 +68,7 @@ import Testing
         #expect(harness.get("b") == "v")
     }
 
-    @Test(arguments: [Int64.min, -1, 1 << 44, .max]) func `a deadline beyond what an entry holds is no trap`(_ deadline: Int64) throws {
+    @Test(arguments: [Int64.min, -1, 1 << 47, .max]) func `a deadline beyond what an entry holds is no trap`(_ deadline: Int64) throws {
         let harness = StoreHarness()
         try harness.apply(records: record(.set, "k", lsn: 5, value: "v", deadline: deadline))
         try harness.apply(records: record(.deadline, "k", lsn: 6, deadline: deadline))
