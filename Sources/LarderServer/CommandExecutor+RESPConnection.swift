@@ -114,7 +114,7 @@ extension CommandExecutor {
         reply(request, &session, &output) { target in
             RESPReply.map(7, isRESP3, into: &target)
             RESPReply.bulk("server", into: &target)
-            RESPReply.bulk("larder", into: &target)
+            RESPReply.bulk(RESPInfo.helloName, into: &target)
             RESPReply.bulk("version", into: &target)
             RESPReply.bulk(RESPInfo.redisVersion, into: &target)
             RESPReply.bulk("proto", into: &target)

@@ -6,8 +6,10 @@ import LarderWire
 import Synchronization
 
 enum RESPInfo {
-    /// The version of Redis whose commands these are. Clients go by it.
-    static let redisVersion = "7.2.4"
+    /// The version of Redis whose commands these are. Clients go by it, and by the name: some keep caches only of a server that is
+    /// called so, from 7.4 on.
+    static let redisVersion = "7.4.0"
+    static let helloName = "redis"
 
     /// - Parameter sections: Which are wanted; none, `all`, `default` or `everything`: all of them.
     static func text(_ sections: [String], _ executor: CommandExecutor, _ turn: Turn) -> String {
