@@ -1,7 +1,7 @@
 // What happens to keys, for those who want to know: one bounded run of events for all who watch.
 //
-// A leaf: whoever holds its lock takes no other. An event is told by whoever holds the key's shard, so those of one key stand in
-// the order of its changes, and whoever looked at a key before sees the event of every later change. Nobody waits for a reader:
+// A leaf: whoever holds its lock takes no other. An event is told by whoever holds the key's shard, so those of one key stand
+// in the order of its changes, and whoever looked at a key before sees the event of every later change. Nobody waits for a reader:
 // who comes too late learns that events are gone. While nobody watches there is no buffer, and a write looks at one flag.
 
 import LarderBytes
@@ -161,7 +161,9 @@ package struct KeyEvent: Sendable {
 
     /// Tells of what has become of a write. Hold the key's shard.
     @inline(never)
-    func tell(_ kind: KeyEventKind, _ key: RawSpan, _ namespace: Namespace, _ outcome: WriteOutcome, _ lifetime: LifetimeChange) {
+    func tell(
+        _ kind: KeyEventKind, _ key: RawSpan, _ namespace: Namespace, _ outcome: WriteOutcome, _ lifetime: LifetimeChange
+    ) {
         lock.lock()
         defer { lock.unlock() }
         let origin = writers.isEmpty ? 0 : writers[Thread.current] ?? 0

@@ -15,7 +15,7 @@ extension CommandExecutor {
         _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn, _ metrics: WorkerMetrics
     ) {
         let word = command.respWord
-        if session.isSubscribed, !watcher.isRESP3, refusesSubscribed(command, word, input, &session, &output, turn, metrics) { return }
+        if session.isSubscribed, !watcher.isRESP3, refuses(command, word, input, &session, &output, turn, metrics) { return }
         if watcher.tracking?.remembers == true { remember(command, word, prepared, watcher, input, session, &scratch) }
         let skipsOwn = watcher.tracking?.skipsOwn == true
         if skipsOwn { store.events.writing(as: watcher.origin) }
@@ -45,18 +45,17 @@ extension CommandExecutor {
     /// A connection of version 2 that has subscribed cannot tell replies from messages: it gets the few that look alike.
     ///
     /// - Returns: Whether the command has been answered.
-    private func refusesSubscribed(
-        _ command: Command, _ word: RESPWord, _ input: borrowing ByteBuffer, _ session: inout Session, _ output: inout ByteBuffer,
-        _ turn: Turn, _ metrics: WorkerMetrics
+    private func refuses(
+        _ command: Command, _ word: RESPWord, _ input: borrowing ByteBuffer, _ session: inout Session,
+        _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
     ) -> Bool {
         if word.worksWhileSubscribed, word != .ping { return false }
         session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
             guard word == .ping else {
                 metrics.refusals.add(1)
                 let name = word == .unknown ? "this" : word.name
-                return RESPReply.error(
-                    "ERR Can't execute '\(name)': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-                    into: &target)
+                let allowed = "(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET"
+                return RESPReply.error("ERR Can't execute '\(name)': only \(allowed) are allowed in this context", into: &target)
             }
             var arguments = command.operation == .resp ? RESPArguments(command.value, in: input) : nil
             RESPReply.array(2, into: &target)
@@ -75,7 +74,8 @@ extension CommandExecutor {
 
     /// HELLO chose a version for a connection that watches keys.
     func speak(
-        _ isRESP3: Bool, _ watcher: Watcher, _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn
+        _ isRESP3: Bool, _ watcher: Watcher, _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch,
+        _ turn: Turn
     ) {
         if watcher.isRESP3 == isRESP3 { return }
         // What is to be pushed is in the words of the former version.
@@ -96,8 +96,8 @@ extension CommandExecutor {
         switch lowercase(words[1], input) {
         case "on":
             guard request.isRESP3 else {
-                return refuse(
-                    "ERR Client tracking needs RESP3: version 2 has no pushes, and REDIRECT is not supported", request, &session, &output)
+                let text = "ERR Client tracking needs RESP3: version 2 has no pushes, and REDIRECT is not supported"
+                return refuse(text, request, &session, &output)
             }
             let former = scratch.watch.watcher(session.token)?.tracking
             let tracking = try wanted.joined(to: former)
@@ -140,7 +140,8 @@ extension CommandExecutor {
         let watcher = scratch.watch.watcher(session.token)
         guard let watcher, let tracking = watcher.tracking, tracking.optsIn || tracking.optsOut else {
             throw Failure(
-                .malformed, "CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+                .malformed,
+                "CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
         }
         switch text.lowercased() {
         case "yes":
@@ -158,7 +159,9 @@ extension CommandExecutor {
         reply(request, &session, &output) { RESPReply.ok(into: &$0) }
     }
 
-    func describeTracking(_ request: RESPRequest, _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch) {
+    func describeTracking(
+        _ request: RESPRequest, _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch
+    ) {
         let tracking = scratch.watch.watcher(session.token)?.tracking
         reply(request, &session, &output) { target in
             RESPReply.map(3, request.isRESP3, into: &target)

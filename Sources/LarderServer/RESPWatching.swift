@@ -1,4 +1,4 @@
-// What connections that watch keys share, on whichever worker they are: bounds, counts, which channels there are, and whom to wake.
+// What connections that watch keys share, on whichever worker they are: bounds, counts, which channels there are, whom to wake.
 
 import LarderEngine
 import Synchronization
@@ -9,7 +9,7 @@ final class RESPWatching: Sendable {
     static let trackedMaxDefault = 1_000_000
     static let trackedMaxRange = 1...100_000_000
     /// How much memory they may take besides, about.
-    static let trackedBytesMax = 256 << 20
+    static let trackedBytesMax = 128 << 20
     /// Which events are told of (CONFIG SET notify-keyspace-events).
     let notified = Atomic<UInt32>(NotifiedEvents.everything.rawValue)
 
@@ -31,12 +31,16 @@ final class RESPWatching: Sendable {
     }
 
     private let names = Mutex(Names())
-    /// Of the workers with connections that watch.
+    /// Of the workers with connections that watch, and how many these are.
     private let inboxes = Mutex<[WorkerInbox]>([])
+    private let workers = Atomic<Int>(0)
 
-    var isOverfull: Bool {
-        trackedItems.load(ordering: .relaxed) > trackedMax.load(ordering: .relaxed)
-            || trackedBytes.load(ordering: .relaxed) > Self.trackedBytesMax
+    /// Whether a worker that remembers so much has to give some of it up: more is remembered than may be, and it has more than
+    /// its share.
+    func isOverfull(_ own: TrackingCounts) -> Bool {
+        let (itemsMax, workers) = (trackedMax.load(ordering: .relaxed), max(workers.load(ordering: .relaxed), 1))
+        return trackedItems.load(ordering: .relaxed) > itemsMax && own.items > itemsMax / workers
+            || trackedBytes.load(ordering: .relaxed) > Self.trackedBytesMax && own.bytes > Self.trackedBytesMax / workers
     }
 
     func note(_ change: TrackingCounts) {
@@ -63,8 +67,15 @@ final class RESPWatching: Sendable {
 
     // MARK: Waking
 
-    func add(_ inbox: WorkerInbox) { inboxes.withLock { $0.append(inbox) } }
-    func remove(_ inbox: WorkerInbox) { inboxes.withLock { $0.removeAll { $0 === inbox } } }
+    func add(_ inbox: WorkerInbox) { change { $0.append(inbox) } }
+    func remove(_ inbox: WorkerInbox) { change { $0.removeAll { $0 === inbox } } }
+
+    private func change(_ change: (inout [WorkerInbox]) -> Void) {
+        inboxes.withLock { inboxes in
+            change(&inboxes)
+            workers.store(inboxes.count, ordering: .relaxed)
+        }
+    }
 
     /// Wakes the workers that sleep and have not seen all events. Whoever may have made some calls this when it holds nothing.
     func wake(_ events: KeyEvents) {

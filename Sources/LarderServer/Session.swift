@@ -443,7 +443,8 @@ package struct Session: ~Copyable, Sendable {
     /// Names the connection to the worker and its watch.
     var token: UInt64 { place?.token ?? 0 }
 
-    /// Whether a reply is being made that does not show yet: what is pushed waits for it, since it may hold what changed meanwhile.
+    /// Whether a reply is being made that does not show yet: what is pushed waits for it, since it may hold what changed
+    /// meanwhile.
     private var isWithinReply: Bool { many != nil || largeRead.isUnderWay }
 
     /// Appends what is to be pushed to the client, behind every reply that was made before it.

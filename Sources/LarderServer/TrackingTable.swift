@@ -1,7 +1,7 @@
 // Which connections of a worker hold which keys in caches of their own, so that they can be told when those change.
 //
-// Holds keys and the tokens of connections, and no connection. A connection that is gone is forgotten by and by: its token is never
-// another's. The key that came first is the first to go when there are too many.
+// Holds keys and the tokens of connections, and no connection. A connection that is gone is forgotten by and by: its token is
+// never another's. The key that came first is the first to go when there are too many.
 
 import LarderBytes
 

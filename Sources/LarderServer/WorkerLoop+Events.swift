@@ -13,11 +13,12 @@ extension WorkerLoop {
     static let sweptPerSecond = 65_536
     private static let sweptPerTurn = 1_024
 
-    /// Before the worker falls asleep: whether there are events that it has not looked at. If not, whoever makes one wakes it.
+    /// Before the worker falls asleep: whether there are events that it has not looked at, or told of. If not, whoever makes one
+    /// wakes it.
     func hasEvents() -> Bool {
         guard scratch.watch.isWatching else { return false }
         inbox.sleep(afterEvents: scratch.watch.cursor)
-        return !scratch.watch.isCaughtUp
+        return !scratch.watch.isCaughtUp || scratch.watch.hasTouched
     }
 
     mutating func lookAtEvents(_ turn: Turn) {

@@ -6,11 +6,11 @@ import LarderWire
 import Synchronization
 
 extension WorkerWatch {
-    /// How much is made of events in one turn: some looks at an event, a prefix or a pattern.
+    /// How much is made of events in one turn: some looks at an event, a prefix or a pattern, and pushes.
     private static let workPerTurn = 4_096
     private static let readAtOnce = 65_536
 
-    /// Whether all events that there were have been worked through.
+    /// Whether all events that there were have been worked through. What has come of them may still have to be sent.
     var isCaughtUp: Bool { newsRead == news.count && (shared.map { $0.events.end == cursor } ?? true) }
 
     /// Works through some of what has happened.
@@ -33,8 +33,9 @@ extension WorkerWatch {
                 }
             }
             guard let event = KeyEvent.next(in: news, at: &newsRead) else { break }
-            work -= 1 + broadcast.count + patterns.count + event.key.count / 64
+            let before = pushes
             notice(event, notified)
+            work -= 1 + broadcast.count + patterns.count + event.key.count / 64 + (pushes &- before)
         }
         report()
     }

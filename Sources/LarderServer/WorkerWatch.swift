@@ -33,8 +33,9 @@ struct WorkerWatch: ~Copyable {
     /// The numbers of namespaces whose keys connections of RESP have been able to read, with the number that SELECT has for
     /// each; none is forgotten, since what was read of it may still be in a cache.
     var databases: [UInt32: Int] = [:]
-    /// Watchers that have something to send.
+    /// Watchers that have something to send, and how often one had something more.
     private var touched: [Watcher] = []
+    private(set) var pushes = 0
 
     // Events that were read, and how far they have been worked through.
     var cursor: UInt64 = 0
@@ -89,17 +90,22 @@ struct WorkerWatch: ~Copyable {
 
     /// Lists a connection among those that have something to send.
     mutating func touch(_ watcher: Watcher) {
+        pushes &+= 1
         if watcher.isTouched { return }
         watcher.isTouched = true
         touched.append(watcher)
     }
 
-    /// Those that have something to send, and are still there.
+    var hasTouched: Bool { !touched.isEmpty }
+
+    /// Some of those that have something to send, and are still there: a key in the caches of all is not told to all in one
+    /// turn.
     mutating func takeTouched() -> [Watcher] {
         if touched.isEmpty { return [] }
-        defer { touched.removeAll() }
-        for watcher in touched { watcher.isTouched = false }
-        return touched.filter { watchers[$0.token] === $0 }
+        let taken = touched.prefix(Self.toldPerTurn)
+        touched.removeFirst(taken.count)
+        for watcher in taken { watcher.isTouched = false }
+        return taken.filter { watchers[$0.token] === $0 }
     }
 
     // MARK: Tracking
@@ -134,7 +140,14 @@ struct WorkerWatch: ~Copyable {
         if databases[namespace.number] == nil { databases[namespace.number] = Self.unnumbered }
         table.add(TrackedKey(namespace.number, key), watcher.token)
         report()
-        while counts.isOverfull, let (key, holders) = table.removeOldest() {
+        giveUp(counts, atMost: .max)
+    }
+
+    /// Declares the keys changed that came first, while more are remembered than may be.
+    private mutating func giveUp(_ counts: RESPWatching, atMost countMax: Int) {
+        var left = countMax
+        while left > 0, counts.isOverfull(table.counts), let (key, holders) = table.removeOldest() {
+            left -= 1
             counts.givenUp.wrappingAdd(1, ordering: .relaxed)
             holders.forEach { token in
                 guard let holder = watchers[token], holder.tracking != nil else { return }
@@ -150,6 +163,8 @@ struct WorkerWatch: ~Copyable {
         let watchers = watchers
         table.sweep(work: work) { watchers[$0]?.tracking != nil }
         report()
+        // Others may need some of the room that was taken before they came.
+        if let counts = shared?.counts { giveUp(counts, atMost: Self.givenUpAtOnce) }
     }
 
     mutating func report() {
@@ -160,6 +175,8 @@ struct WorkerWatch: ~Copyable {
     /// Of keys that were read before it was known which number the namespace has.
     static let unnumbered = -1
     private static let sweptAtOnce = 4_096
+    private static let givenUpAtOnce = 256
+    private static let toldPerTurn = 256
 
     // MARK: Subscriptions
 

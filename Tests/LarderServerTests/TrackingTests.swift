@@ -245,6 +245,30 @@ import Testing
         #expect(try first.say("CONFIG GET tracking-table-max-keys")[0].items.last == .text("3"))
     }
 
+    @Test func `a worker whose clients came late gets its share of the table`() throws {
+        let bench = try WorkerRig(workers: 2)
+        let (first, second) = (try Self.tracker(bench), try Self.tracker(bench, to: 1))
+        _ = try first.say("CONFIG SET tracking-table-max-keys 10")
+        for number in 0..<10 { _ = try first.say("GET a\(number)") }
+        for number in 0..<5 { #expect(try second.say("GET b\(number)") == [.null], "it keeps what it reads") }
+        bench.turn()
+        #expect(try first.values() == (0..<5).map { Self.invalidate("a\($0)") })
+        #expect(try second.say("GET b5") == [.null, Self.invalidate("b0")], "no more than its share")
+    }
+
+    @Test func `a key in the caches of very many is told in several turns`() throws {
+        let writer = bench.connect()
+        let readers = try (0..<300).map { _ in try Self.tracker(bench) }
+        for reader in readers { reader.send(Say.words("GET k")) }
+        for _ in 0..<3 { bench.turn() }
+        for reader in readers { #expect(try reader.values() == [.null]) }
+        _ = try writer.say("SET k v")
+        let told = try readers.filter { try $0.values() == [Self.invalidate("k")] }
+        #expect(told.count == 256)
+        bench.turn()
+        #expect(try readers.filter { try $0.values() == [Self.invalidate("k")] }.count == 44)
+    }
+
     @Test func `when events are lost every cache is emptied`() throws {
         let bench = try WorkerRig(workers: 2, eventBytesMax: 1 << 14)
         let (reader, idle) = (try Self.tracker(bench, to: 1), bench.connect(to: 1))
