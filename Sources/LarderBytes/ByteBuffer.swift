@@ -118,6 +118,8 @@ package struct ByteBuffer: ~Copyable {
         other.removeAll()
     }
 
+    package mutating func append(_ other: borrowing ByteBuffer) { append(other.bytes) }
+
     @inlinable package mutating func append(_ string: StaticString) {
         precondition(string.hasPointerRepresentation)
         let count = string.utf8CodeUnitCount

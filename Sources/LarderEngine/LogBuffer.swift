@@ -100,11 +100,19 @@ package struct LogBatch: Equatable, Sendable {
         _ record: borrowing LogRecord, body: Checksum, namespace: Namespace, flushLSN: LSN, now: Milliseconds,
         changing present: Deadline = .never
     ) -> LogAnswer {
+        append(record, body: body, namespace: namespace, flushLSN: flushLSN, now: now, changing: present, detached: nil)
+    }
+
+    /// - Parameter detached: The record's value once more, if it is long: kept, and not copied while others wait.
+    func append(
+        _ record: borrowing LogRecord, body: Checksum, namespace: Namespace, flushLSN: LSN, now: Milliseconds,
+        changing present: Deadline, detached: DetachedValue?
+    ) -> LogAnswer {
         lock.lock()
         defer { lock.unlock() }
         if let refusal = refusal(namespace, flushLSN) { return refusal }
         if present.isDue(released) { return LogAnswer(.released) }
-        return stage(record, body, now, owesSync: namespace.durability != .never)
+        return stage(record, body, now, owesSync: namespace.durability != .never, detached)
     }
 
     /// Gives an LSN to a write that is not logged.
@@ -135,11 +143,11 @@ package struct LogBatch: Equatable, Sendable {
     }
 
     private func stage(
-        _ record: borrowing LogRecord, _ body: Checksum, _ now: Milliseconds, owesSync: Bool
+        _ record: borrowing LogRecord, _ body: Checksum, _ now: Milliseconds, owesSync: Bool, _ detached: DetachedValue? = nil
     ) -> LogAnswer {
         if admission != .everything, !(admission == .removals && record.operation.onlyRemoves) { return LogAnswer(.refused) }
         guard byteCount < bytesMax, let lsn = nextLSN(now) else { return LogAnswer(.backlog) }
-        let byteCount = staged.add(record, body, lsn, now, owesSync: owesSync)
+        let byteCount = staged.add(record, body, lsn, now, owesSync: owesSync, detached)
         lastLSN.store(lsn.rawValue, ordering: .releasing)
         stagedBytes.store(byteCount, ordering: .releasing)
         return LogAnswer(.appended, lsn: lsn)
@@ -178,7 +186,8 @@ package struct LogBatch: Equatable, Sendable {
         }
     }
 
-    /// Exchanges what is staged for `empty`, which must be that. The exchange itself is O(1).
+    /// Exchanges what is staged for `empty`, which must be that. The exchange itself is O(1); behind it, with nothing locked,
+    /// values that were handed over are copied to their places.
     ///
     /// - Parameter wall: The time that is written with the batch. A start that has read the batch frees what was over by then,
     ///   and no record behind it needs such an entry.
@@ -188,11 +197,27 @@ package struct LogBatch: Equatable, Sendable {
         guard !isEmpty else { return nil }
         empty.reserve(capacity)
         lock.lock()
-        defer { lock.unlock() }
-        guard let batch = staged.take(into: &empty, at: wall) else { return nil }
-        released = max(released, wall)
-        stagedBytes.store(0, ordering: .releasing)
+        let detached = staged.takeDetached()
+        let batch = staged.take(into: &empty, at: wall)
+        if batch != nil {
+            released = max(released, wall)
+            stagedBytes.store(0, ordering: .releasing)
+        }
+        lock.unlock()
+        if !detached.isEmpty { Self.insert(detached, into: &empty) }
         return batch
+    }
+
+    private static func insert(_ detached: [StagedRecords.Detached], into records: inout ByteBuffer) {
+        var whole = ByteBuffer(capacity: detached.reduce(records.count) { $0 + $1.value.count })
+        var position = 0
+        for part in detached {
+            whole.append(records.span(ByteRange(start: position, count: part.position - position)))
+            part.value.copy(to: &whole)
+            position = part.position
+        }
+        whole.append(records.span(ByteRange(start: position, count: records.count - position)))
+        swap(&whole, &records)
     }
 
     /// Drops what is staged and was not taken, because it is saved in another way. Records are refused meanwhile.
@@ -264,12 +289,24 @@ private struct StagedRecords: ~Copyable {
     var lastLSN = LSN.zero
     private var oldestMilliseconds: Milliseconds = 0
     private var owesSync = false
+    private var detached: [Detached] = []
+    private var detachedBytes = 0
+
+    /// A value that belongs between the staged bytes.
+    struct Detached {
+        let position: Int
+        let value: DetachedValue
+    }
 
     /// - Returns: How many bytes are staged then.
     mutating func add(
-        _ record: borrowing LogRecord, _ body: Checksum, _ lsn: LSN, _ now: Milliseconds, owesSync: Bool
+        _ record: borrowing LogRecord, _ body: Checksum, _ lsn: LSN, _ now: Milliseconds, owesSync: Bool, _ value: DetachedValue?
     ) -> Int {
-        record.append(to: &bytes, lsn: lsn, bodyChecksum: body)
+        record.append(to: &bytes, lsn: lsn, bodyChecksum: body, withValue: value == nil)
+        if let value {
+            detached.append(Detached(position: bytes.count, value: value))
+            detachedBytes += value.count
+        }
         if count == 0 {
             firstLSN = lsn
             oldestMilliseconds = now
@@ -277,11 +314,21 @@ private struct StagedRecords: ~Copyable {
         if owesSync { self.owesSync = true }
         count += 1
         lastLSN = lsn
-        return bytes.count
+        return bytes.count &+ detachedBytes
+    }
+
+    mutating func takeDetached() -> [Detached] {
+        if detached.isEmpty { return [] }
+        defer {
+            detached.removeAll()
+            detachedBytes = 0
+        }
+        return detached
     }
 
     mutating func drop() {
         bytes.removeAll()
+        _ = takeDetached()
         count = 0
         owesSync = false
     }

@@ -176,25 +176,36 @@ extension LogRecord {
     }
 
     /// Appends the record under another LSN, with the checksum of its body already known: sums 36 bytes, copies the rest.
-    func append(to buffer: inout ByteBuffer, lsn: LSN, bodyChecksum: Checksum) {
-        buffer.reserve(byteCount)
+    ///
+    /// - Parameter withValue: false: the value, which ends the record, is left out.
+    func append(to buffer: inout ByteBuffer, lsn: LSN, bodyChecksum: Checksum, withValue: Bool = true) {
+        buffer.reserve(byteCount &- (withValue ? 0 : value.byteCount))
         let start = buffer.count
         buffer.append(littleEndian: UInt32(0))
         appendHeader(to: &buffer, lsn: lsn)
         var checksum = bodyChecksum
         checksum.update(buffer.span(ByteRange(start: start + Self.checksumBytes, count: Self.headerBytes - Self.checksumBytes)))
         buffer.overwrite(at: start, littleEndian: checksum.value)
-        appendBody(to: &buffer)
+        buffer.append(key)
+        buffer.append(metadata)
+        if withValue { buffer.append(value) }
     }
 
     /// Appends the record as an entry of a snapshot.
     ///
     /// - Parameter access: How the entry was used; see `AccessByte`.
     package func appendSnapshotEntry(to buffer: inout ByteBuffer, access: UInt8) {
+        appendSnapshotHead(to: &buffer)
+        buffer.append(value)
+        buffer.append(byte: access)
+    }
+
+    /// Appends what comes before the value in an entry of a snapshot, and makes room for the rest, which is the value and one byte.
+    func appendSnapshotHead(to buffer: inout ByteBuffer) {
         buffer.reserve(snapshotByteCount)
         appendHeader(to: &buffer, lsn: lsn)
-        appendBody(to: &buffer)
-        buffer.append(byte: access)
+        buffer.append(key)
+        buffer.append(metadata)
     }
 
     private func appendHeader(to buffer: inout ByteBuffer, lsn: LSN) {
@@ -208,11 +219,4 @@ extension LogRecord {
         buffer.append(littleEndian: deadline.rawValue)
         buffer.append(littleEndian: UInt32(truncatingIfNeeded: value.byteCount))
         buffer.append(littleEndian: UInt32(truncatingIfNeeded: metadata.byteCount))
-    }
-
-    private func appendBody(to buffer: inout ByteBuffer) {
-        buffer.append(key)
-        buffer.append(metadata)
-        buffer.append(value)
-    }
-}
+    }}

@@ -36,12 +36,16 @@ import LarderPlatform
     static let triesMax = 16
 
     /// - Parameter present: The deadline of the entry that the record changes, if it does not stand for itself.
-    func append(_ record: borrowing LogRecord, _ body: Checksum, changing present: Deadline = .never) -> LogAnswer {
+    /// - Parameter detached: The value, for the log to keep.
+    func append(
+        _ record: borrowing LogRecord, _ body: Checksum, changing present: Deadline = .never, detached: DetachedValue? = nil
+    ) -> LogAnswer {
         if !isLogged {
             return unsafe log._withUnsafeGuaranteedRef { $0.give(namespace: namespace, flushLSN: flushLSN, now: now) }
         }
         return unsafe log._withUnsafeGuaranteedRef {
-            $0.append(record, body: body, namespace: namespace, flushLSN: flushLSN, now: now, changing: present)
+            $0.append(
+                record, body: body, namespace: namespace, flushLSN: flushLSN, now: now, changing: present, detached: detached)
         }
     }
 }
@@ -90,7 +94,7 @@ extension Shard {
     }
 
     /// The answer when nothing is changed and `found`, or that there is nothing, is why.
-    private func unchanged(_ outcome: WriteOutcome, _ found: Found?, _ context: WriteContext) -> WriteResult {
+    func unchanged(_ outcome: WriteOutcome, _ found: Found?, _ context: WriteContext) -> WriteResult {
         guard let found else { return WriteResult(outcome, lsn: missLSN(flushLSN: context.flushLSN)) }
         return Self.result(outcome, found.entry)
     }
@@ -103,7 +107,7 @@ extension Shard {
     func missLSN(flushLSN: LSN) -> LSN { max(removedLSN, flushLSN) }
 
     /// The outcome of a refusal by the log; nil for `.flushed` and `.released`, which mean to decide again, and `.appended`.
-    private static func outcome(_ refusal: LogOutcome) -> WriteOutcome? {
+    static func outcome(_ refusal: LogOutcome) -> WriteOutcome? {
         switch refusal {
         case .appended, .flushed, .released: nil
         case .namespaceGone: .namespaceGone
@@ -118,6 +122,26 @@ extension Shard {
         _ context: WriteContext, _ key: RawSpan, _ value: RawSpan, _ metadata: RawSpan, _ body: Checksum,
         _ lifetime: LifetimeChange, _ condition: WriteCondition
     ) -> WriteResult {
+        put(context, key, lifetime, condition) { shard, found, deadline, context in
+            shard.store(found, key, value, metadata, body, deadline, context)
+        }
+    }
+
+    /// Puts a draft into place, which is whole.
+    mutating func put(
+        _ context: WriteContext, _ key: RawSpan, _ draft: EntryDraft, _ lifetime: LifetimeChange, _ condition: WriteCondition
+    ) -> WriteResult {
+        put(context, key, lifetime, condition) { shard, found, deadline, context in
+            shard.store(found, key, draft, deadline, context)
+        }
+    }
+
+    /// - Parameter store: Returns nil when a flush came between.
+    @inline(__always)
+    private mutating func put(
+        _ context: WriteContext, _ key: RawSpan, _ lifetime: LifetimeChange, _ condition: WriteCondition,
+        _ store: (inout Shard, Found?, Deadline, WriteContext) -> WriteResult?
+    ) -> WriteResult {
         var context = context
         for _ in 0..<WriteContext.triesMax {
             guard begin(&context) else { return WriteResult(.namespaceGone, lsn: .zero) }
@@ -127,7 +151,7 @@ extension Shard {
             let result =
                 deadline.isDue(context.now)
                 ? removeFound(found, key, context)
-                : store(found, key, value, metadata, body, deadline, context)
+                : store(&self, found, deadline, context)
             if let result { return result }
         }
         return WriteResult(.backlog, lsn: .zero)
@@ -264,7 +288,7 @@ extension Shard {
 
     /// Whether the namespace's limit allows an entry of this shape in place of `found`. One that evicts makes room afterwards.
     @inline(__always)
-    private func isAllowed(_ shape: EntryShape, replacing found: Found?, _ context: WriteContext) -> Bool {
+    func isAllowed(_ shape: EntryShape, replacing found: Found?, _ context: WriteContext) -> Bool {
         !context.isLimited || isWithinLimit(shape, replacing: found, context)
     }
 

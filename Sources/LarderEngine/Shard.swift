@@ -100,10 +100,16 @@ struct Shard: ~Copyable {
     /// The same, but never the memory of the entry that is replaced.
     mutating func prepareElsewhere(_ shape: EntryShape, replacing found: Found?) -> Prepared? {
         let byteCount = shape.byteCount
-        if shape.hasDeadline && !wheel.prepare(&slab) { return nil }
-        if found == nil && !table.makeRoom(owner: tableOwner) { return nil }
-        guard let reference = slab.allocate(byteCount) else { return nil }
+        guard makePlace(hasDeadline: shape.hasDeadline, replacing: found), let reference = slab.allocate(byteCount) else { return nil }
         return Prepared(reference: reference, byteCount: byteCount, isInPlace: false, hasLinks: shape.hasLinks)
+    }
+
+    /// A place in the wheel, and in the table, for an entry whose own memory is no matter here.
+    ///
+    /// - Returns: false when there is no memory.
+    @inline(__always) mutating func makePlace(hasDeadline: Bool, replacing found: Found?) -> Bool {
+        if hasDeadline && !wheel.prepare(&slab) { return false }
+        return found != nil || table.makeRoom(owner: tableOwner)
     }
 
     /// Gives back what was prepared and is not needed after all.
@@ -132,12 +138,12 @@ struct Shard: ~Copyable {
 
     /// Makes an entry visible that was written in its memory already, but for its LSN.
     mutating func place(
-        _ prepared: Prepared, replacing found: Found, _ position: TablePosition, lsn: LSN
+        _ prepared: Prepared, replacing found: Found?, _ position: TablePosition, lsn: LSN
     ) {
         let entry = table.entry(prepared.reference)
         let replaced = Counted(found, prepared, self)
         var links: EntryLinks?
-        if found.entry.hasLinks { links = takeLinks(found.entry, staying: entry.hasLinks) }
+        if let found, found.entry.hasLinks { links = takeLinks(found.entry, staying: entry.hasLinks) }
         entry.lsn = lsn
         count(entry, prepared, replacing: replaced)
         if entry.hasLinks { link(prepared.reference, entry, links, position) }

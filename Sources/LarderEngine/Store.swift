@@ -248,6 +248,22 @@ import Synchronization
         }
     }
 
+    /// Stores what `draft` has become, as if its value had come with this call.
+    ///
+    /// - Parameter key: The draft's, as are the namespace and the hash.
+    /// - Parameter lifetime: Unlimited only if the draft's is.
+    /// - Returns: nil when the namespace evicts or is logged by now, or does not any more: then the other `put` has to do it.
+    /// - Complexity: O(key) bytes copied.
+    package func put(
+        _ draft: EntryDraft, _ namespace: Namespace, key: RawSpan, hash: KeyHash, lifetime: LifetimeChange,
+        condition: WriteCondition = .none, now: Milliseconds
+    ) -> WriteResult? {
+        let context = WriteContext(namespace, position(hash), now, log)
+        precondition(draft.isOf(namespace, hash) && draft.hasDeadline == (lifetime != .unlimited), "another entry's draft")
+        guard context.isEvicting == draft.isEvicting, context.isLogged == (draft.logged != nil) else { return nil }
+        return write(context, hash, key, .set, lifetime, bytes: draft.filled) { $0.put(context, key, draft, lifetime, condition) }
+    }
+
     /// Removes the entry of `key` if `condition` holds. What is not there is not logged either, but in a namespace that evicts.
     package func remove(
         _ namespace: Namespace, key: RawSpan, hash: KeyHash, condition: WriteCondition = .none, now: Milliseconds

@@ -1,8 +1,8 @@
-// Large values: read in slices, in as many turns as it takes, so that no other connection waits for the copying, and nobody
-// for the shard.
+// Large values: read and written in slices, in as many turns as it takes, so that no other connection waits for the copying, and
+// nobody for the shard.
 //
 // The reply is made beside the session, and sent when it is whole: its head tells the version, so all of it has to be of one.
-// When the entry changes in between, it is begun anew.
+// When the entry changes in between, it is begun anew. What is written is an entry that nobody sees before it is whole.
 
 import LarderBytes
 import LarderEngine
@@ -101,8 +101,47 @@ extension CommandExecutor {
             // What is there now is answered at once.
             return get(command, prepared, input, &session, &output, &scratch, turn, metrics)
         }
-        metrics.hits.add(1)
+        metrics.count(hit: true)
         let wait = namespace.isDurable ? Wait.durable(large.lsn) : .nothing
         session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { large.move(to: &$0) }
+    }
+    /// Stores a large value, some of it in each turn. What lies beside it is in `scratch.metadata`.
+    ///
+    /// - Returns: false when it is to be stored like others.
+    func putLarge(
+        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
+        _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn, _ metrics: WorkerMetrics
+    ) -> Bool {
+        let namespace = prepared.namespace!
+        let (key, value) = (input.span(command.key), input.span(command.value))
+        let lifetime = command.lifetime.change
+        // Meanwhile another namespace may have got the name.
+        if let draft = session.draft, !draft.isOf(namespace, prepared.hash) { session.draft = nil }
+        let begun =
+            session.draft
+            ?? store.draft(
+                namespace, key: key, hash: prepared.hash, valueBytes: value.byteCount, metadata: scratch.metadata.bytes,
+                lifetime: lifetime)
+        guard let draft = begun else { return false }
+        while !draft.isWhole {
+            guard scratch.copyWork > 0 else {
+                session.draft = draft
+                session.needsAnotherTurn = true
+                return true
+            }
+            let slice = min(LargeRead.sliceBytes, value.byteCount - draft.filled)
+            draft.fill(value.slice(draft.filled, slice))
+            scratch.copyWork -= slice
+        }
+        session.draft = nil
+        guard
+            let result = store.put(
+                draft, namespace, key: key, hash: prepared.hash, lifetime: lifetime, condition: command.condition.engine,
+                now: turn.now)
+        else { return false }
+        answer(result, command, namespace, &session, &output, turn, metrics)
+        // The log had no room for it.
+        if session.needsAnotherTurn { session.draft = draft }
+        return true
     }
 }

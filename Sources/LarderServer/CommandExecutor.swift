@@ -166,6 +166,11 @@ package struct CommandExecutor: Sendable {
             guard describe(command, input, &scratch.metadata) else {
                 return refuse(.contentTypeTooLong, command, &session, &output, turn, metrics)
             }
+            if command.value.count > Store.draftBytesMin,
+                putLarge(command, prepared, input, &session, &output, &scratch, turn, metrics)
+            {
+                return
+            }
             let result = store.put(
                 prepared.namespace!, key: input.span(command.key), hash: prepared.hash, value: input.span(command.value),
                 metadata: scratch.metadata.bytes, lifetime: command.lifetime.change,

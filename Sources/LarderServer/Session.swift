@@ -121,6 +121,8 @@ package struct Session: ~Copyable, Sendable {
     var listing: ListingInProgress?
     /// The reply with a large value, in the same way.
     var largeRead = LargeRead()
+    /// A large value on its way into the store, in the same way.
+    var draft: EntryDraft?
     /// A command over many keys that is being carried out, in the same way.
     var many: RESPManyInProgress?
     /// What other connections may know of this one (RESP).
@@ -238,6 +240,7 @@ package struct Session: ~Copyable, Sendable {
             if requests.isResumed {
                 listing = nil
                 largeRead = LargeRead()
+                draft = nil
                 many = nil
             }
         }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import LarderServer
 
-/// Values that are read in slices, some in each turn.
+/// Values that are read and written in slices, some in each turn.
 @Suite("Large values") struct LargeValueTests {
     private static let slice = LargeRead.sliceBytes
 
@@ -93,5 +93,70 @@ import Testing
         // Nothing is left of either.
         writer.send(Ask.put("k", Self.text(3)))
         #expect(try Answer.only(reader.send(Ask.get("k"))).text == Self.text(3))
+    }
+    // MARK: Writing
+
+    @Test(arguments: [false, true]) func `a large value is written in slices, and nobody sees it before it is whole`(_ isHTTP: Bool) throws {
+        let (rig, slow, other) = Self.clients()
+        let writer = isHTTP ? Client(rig) : slow
+        writer.copyWork = 1
+        other.send(Ask.put("k", "before"))
+        let value = Self.text(1)
+        let requests =
+            isHTTP
+            ? Web.request("PUT /kv/default/k", body: value) + Web.request("PUT /kv/default/small", body: "v")
+            : Ask.put("k", value, id: 1) + Ask.put("small", "v", id: 2)
+        let puts = rig.metrics.puts.total
+        for turn in 0..<4 {
+            let replies = turn == 0 ? writer.sendOnce(requests) : writer.proceedOnce()
+            #expect(replies.isEmpty == (turn < 3), "turn \(turn)")
+            #expect(writer.isUnfinished == (turn < 3), "turn \(turn)")
+            let seen = try Answer.only(other.send(Ask.get("k"))).text
+            #expect(seen == (turn < 3 ? "before" : value), "turn \(turn)")
+        }
+        #expect(try Answer.only(other.send(Ask.get("small"))).text == "v")
+        #expect(rig.metrics.puts.total - puts == 2)
+        rig.store.checkInvariants()
+    }
+
+    @Test func `a connection that closes while its large value is written leaves nothing behind`() throws {
+        let (rig, _, other) = Self.clients()
+        other.send(Ask.put("k", "before"))
+        let before = rig.store.statistics().arenaBytes
+        do {
+            let writer = Client(rig)
+            writer.copyWork = 1
+            writer.send(Ask.hello())
+            #expect(writer.sendOnce(Ask.put("k", Self.text(1))).isEmpty)
+            #expect(rig.store.statistics().arenaBytes > before)
+        }
+        #expect(rig.store.statistics().arenaBytes == before)
+        #expect(try Answer.only(other.send(Ask.get("k"))).text == "before")
+    }
+
+    /// The draft was for a key of the former namespace, whose number and hash were others.
+    @Test func `a large value goes to the namespace that has the name when it is whole`() throws {
+        let (rig, _, _) = Self.clients()
+        let (name, key) = (Array("other".utf8), Array("k".utf8))
+        func create() throws -> Namespace {
+            let settings = NamespaceSettings(durability: .off)
+            let id = NamespaceID(high: UInt64(rig.store.namespaces.count), low: 1)
+            _ = rig.store.createNamespace(name: name.span.bytes, id: id, settings: settings, now: rig.now)
+            let found = rig.store.namespaces.find(name: name.span.bytes)
+            return try #require(found)
+        }
+        let former = try create()
+        let writer = Client(rig)
+        writer.copyWork = 1
+        let value = Self.text(1)
+        #expect(writer.sendOnce(Web.request("PUT /kv/other/k", body: value)).isEmpty)
+        _ = rig.store.dropNamespace(former, now: rig.now)
+        let present = try create()
+        writer.proceed()
+        var found = 0
+        _ = rig.store.read(present, key: key.span.bytes, hash: rig.store.hash(present, key.span.bytes), now: rig.now) {
+            found = $0.value.byteCount
+        }
+        #expect(found == value.utf8.count)
     }
 }

@@ -71,6 +71,7 @@ import Testing
     /// Files that may promise thread safety themselves. Each says why at the place.
     static let uncheckedSendable: Set<String> = [
         "LarderBytes/ByteBuffer.swift",
+        "LarderEngine/EntryDraft.swift",
         "LarderEngine/KeyEvents.swift",
         "LarderEngine/LogBuffer.swift",
         "LarderEngine/Namespace.swift",
