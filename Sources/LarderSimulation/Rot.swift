@@ -46,12 +46,16 @@ package struct Rot: Sendable, Equatable, CustomStringConvertible {
     package func promised(in disk: SimulatedDisk) -> LSN {
         let content = disk.content
         var promised = LSN.zero
+        var oldest: UInt32?
         let manifest = file == FileName.manifestName ? FileName.previousManifestName : FileName.manifestName
         if let bytes = content[manifest], let manifest = try? Manifest(parsing: bytes.span.bytes, file: manifest) {
             promised = manifest.durable
+            oldest = manifest.oldestSegment
         }
         for (name, bytes) in content {
             guard case .segment = FileName(name), let header = try? SegmentHeader(parsing: bytes.span.bytes, file: name) else { continue }
+            // What an attempt to heal has left, before a manifest named it, begins where memory was and not where the medium was.
+            if header.beginsAnew, header.number != oldest { continue }
             if !(name == file && range.lowerBound < SegmentHeader.byteCount) { promised = max(promised, header.previousLSN) }
             for frame in SegmentFrames(bytes, header) where !(name == file && frame.range.overlaps(range)) {
                 promised = max(promised, frame.header.durableLSN)
