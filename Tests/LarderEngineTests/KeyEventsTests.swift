@@ -55,6 +55,20 @@ import Testing
         #expect(told(&position) == ["incremented n", "appended n", "lifetimeSet n", "lifetimeCleared n"])
     }
 
+    @Test func `a large value is told when it is put into place, and not before`() throws {
+        var position = events.watch()
+        let key = Array("k".utf8)
+        let hash = engine.store.hash(engine.main, key.rawSpan)
+        let value = [UInt8](repeating: 7, count: Store.draftBytesMin + 1)
+        let begun = engine.store.draft(
+            engine.main, key: key.rawSpan, hash: hash, valueBytes: value.count, metadata: RawSpan(), lifetime: .unlimited)
+        let draft = try #require(begun)
+        draft.fill(value.rawSpan)
+        #expect(told(&position) == [])
+        _ = engine.store.put(draft, engine.main, key: key.rawSpan, hash: hash, lifetime: .unlimited, now: engine.now)
+        #expect(told(&position) == ["set k"])
+    }
+
     @Test func `what expires is told when it is freed, by upkeep or by the next write`() {
         var position = events.watch()
         engine.put("a", "1", lifetime: 100)
