@@ -138,9 +138,24 @@ struct NotifiedEvents: OptionSet, Sendable {
     }
 }
 
+/// The channels of one database, made once: an event comes with every write.
+struct EventChannels: Equatable, Sendable {
+    /// What those of keys begin with.
+    let keyspace: [UInt8]
+    /// Those of events, by kind.
+    let keyevents: [[UInt8]]
+
+    init(database index: Int) {
+        keyspace = Array("__keyspace@\(index)__:".utf8)
+        keyevents = Self.names.map { Array("__keyevent@\(index)__:".utf8) + $0 }
+    }
+
+    /// How Redis names the events, by kind.
+    static let names: [[UInt8]] = KeyEventKind.allCases.map { Array($0.name.utf8) }
+}
+
 extension KeyEventKind {
-    /// How Redis names it; nil where it has no such event.
-    var name: StaticString? {
+    fileprivate var name: String {
         switch self {
         case .set: "set"
         case .removed: "del"
@@ -150,7 +165,8 @@ extension KeyEventKind {
         case .appended: "append"
         case .expired: "expired"
         case .evicted: "evicted"
-        case .flushed: nil
+        // Never told: it is of no key.
+        case .flushed: "flushed"
         }
     }
 

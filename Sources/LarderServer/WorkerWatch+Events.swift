@@ -18,7 +18,9 @@ extension WorkerWatch {
     /// - Parameter databases: The namespaces that SELECT knows.
     mutating func look(_ databases: [(index: Int, namespace: Namespace)]) {
         guard let shared, !watchers.isEmpty else { return }
-        for (index, namespace) in databases { self.databases[namespace.number] = index }
+        for (index, namespace) in databases where (self.databases[namespace.number] ?? nil) == nil {
+            self.databases[namespace.number] = EventChannels(database: index)
+        }
         let notified = NotifiedEvents(rawValue: shared.counts.notified.load(ordering: .relaxed))
         var work = Self.workPerTurn
         while work > 0 {
@@ -60,15 +62,15 @@ extension WorkerWatch {
 
     private mutating func notice(_ event: KeyEvent, _ notified: NotifiedEvents) {
         // What no connection of RESP can read is none of its business.
-        guard let index = databases[event.namespace] else { return }
+        guard let names = databases[event.namespace] else { return }
         if event.kind == .flushed { return invalidateAll() }
         if !table.isEmpty { invalidate(event) }
         for watcher in broadcast where watcher.tracking?.wants(news.span(event.key)) == true && !Self.isOwn(event, watcher) {
             watcher.invalidate(news.span(event.key))
             touch(watcher)
         }
-        guard let name = event.kind.name, index >= 0, notified.contains(event.kind.notified) else { return }
-        if !channels.isEmpty || !patterns.isEmpty { tell(event, name, index, notified) }
+        guard !channels.isEmpty || !patterns.isEmpty, let names, notified.contains(event.kind.notified) else { return }
+        tell(event, names, notified)
     }
 
     private static func isOwn(_ event: KeyEvent, _ watcher: Watcher) -> Bool {
@@ -92,10 +94,10 @@ extension WorkerWatch {
 
     // MARK: Messages
 
-    private mutating func tell(_ event: KeyEvent, _ name: StaticString, _ index: Int, _ notified: NotifiedEvents) {
-        let (name, key) = (Array(String(describing: name).utf8), Array(news.span(event.key)))
-        if notified.contains(.keyspace) { tell(Array("__keyspace@\(index)__:".utf8) + key, name) }
-        if notified.contains(.keyevent) { tell(Array("__keyevent@\(index)__:".utf8) + name, key) }
+    private mutating func tell(_ event: KeyEvent, _ names: EventChannels, _ notified: NotifiedEvents) {
+        let (kind, key) = (Int(event.kind.rawValue), Array(news.span(event.key)))
+        if notified.contains(.keyspace) { tell(names.keyspace + key, EventChannels.names[kind]) }
+        if notified.contains(.keyevent) { tell(names.keyevents[kind], key) }
     }
 
     private mutating func tell(_ channel: [UInt8], _ payload: [UInt8]) {

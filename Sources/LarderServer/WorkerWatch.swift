@@ -30,9 +30,9 @@ struct WorkerWatch: ~Copyable {
     private(set) var patterns: [Pattern] = []
     var table = TrackingTable()
     private var reported = TrackingCounts()
-    /// The numbers of namespaces whose keys connections of RESP have been able to read, with the number that SELECT has for
-    /// each; none is forgotten, since what was read of it may still be in a cache.
-    var databases: [UInt32: Int] = [:]
+    /// The namespaces whose keys connections of RESP have been able to read, by number; none is forgotten, since what was read of
+    /// it may still be in a cache. nil: of one whose channels have not been needed yet.
+    var databases: [UInt32: EventChannels?] = [:]
     /// Watchers that have something to send, and how often one had something more.
     private var touched: [Watcher] = []
     private(set) var pushes = 0
@@ -137,7 +137,7 @@ struct WorkerWatch: ~Copyable {
     /// Notes that a connection is about to read a key, and will have it in its cache.
     mutating func remember(_ watcher: Watcher, _ namespace: Namespace, _ key: RawSpan) {
         guard let counts = shared?.counts else { return }
-        if databases[namespace.number] == nil { databases[namespace.number] = Self.unnumbered }
+        if databases[namespace.number] == nil { databases[namespace.number] = .some(nil) }
         table.add(TrackedKey(namespace.number, key), watcher.token)
         report()
         giveUp(counts, atMost: .max)
@@ -172,8 +172,6 @@ struct WorkerWatch: ~Copyable {
         reported = table.counts
     }
 
-    /// Of keys that were read before it was known which number the namespace has.
-    static let unnumbered = -1
     private static let sweptAtOnce = 4_096
     private static let givenUpAtOnce = 256
     private static let toldPerTurn = 256
