@@ -60,6 +60,12 @@ import Testing
         ).record("12-simulator", since: began)
     }
 
+    /// Its header says where memory was, and no manifest names it: a start passes it over.
+    @Test func `a segment that an attempt to heal had left was taken for a promise`() {
+        let steps = SimulationStep.sequence(seed: 2_011_318, kind: .rot, count: 120)
+        #expect(Simulation(seed: 2_011_318, steps: steps).run().breach == nil)
+    }
+
     @Test func `the same seed gives the same run`() {
         for seed in 1...10 as ClosedRange<UInt64> {
             let runs = (0..<2).map { _ in

@@ -172,9 +172,11 @@ import Testing
         try server.start()
         var http = try HTTPClient(port: server.port)
         #expect(try http.call("PUT", "/kv/default/before", body: [1]).status == 201)
+        let load = try RecordedLoad(server, in: notes, values: "uniform:10000-100000", seed: Self.seed)
+        // What is acknowledged before the disk is full is what is asked for at the end.
+        load.wait(for: 50)
         run("dd", "if=/dev/zero", "of=\(disk.path)/filler", "bs=64k")
         // The segment and the one made ahead are filled, or the manifest is written before they are: who finds no room first says so.
-        let load = try RecordedLoad(server, in: notes, values: "uniform:10000-100000", seed: Self.seed)
         #expect(server.waitForLog("log is low on room", seconds: 60), "\(server.logText)")
         #expect(server.logText.contains("No space left on device"))
         #expect(try http.call("PUT", "/kv/default/refused", body: [1]).status == 507)
