@@ -324,9 +324,9 @@ typealias Reference = UInt32
         return excess > 0
     }
 
-    /// Keeps a 256th of what is in use, and at least 1 MiB.
+    /// Keeps an eighth of what is in use, and at least 1 MiB.
     private var excess: Int {
-        unitsDirty.load(ordering: .relaxed) - max(256, unitsUsed.load(ordering: .relaxed) / 256)
+        unitsDirty.load(ordering: .relaxed) - max(256, unitsUsed.load(ordering: .relaxed) / 8)
     }
 
     /// Takes dirty units from one word of the bitmap, so that nobody uses them while the kernel does.

@@ -50,17 +50,6 @@ import Testing
         return mincore(address, 4_096, &page) == 0 && page & 1 == 1
     }
 
-    /// Entries that are gone may not be seen in the resident memory for ever.
-    @Test func `keeps no more free memory from the kernel than a 256th of what is in use`() throws {
-        let arena = try #require(PageArena(bytesMax: 1 << 30))
-        for _ in 0..<1_000 { _ = try #require(arena.allocate(100, owner: 1)) }
-        let some = try (0..<20).map { _ in try #require(arena.allocate(100, owner: 1)) }
-        for run in some { arena.free(run, units: 100) }
-        #expect(arena.unitsUntrimmed == 2_000)
-        while arena.trim(unitsMax: 64) {}
-        #expect(arena.unitsUntrimmed <= 100_000 / 256 && arena.unitsUntrimmed > 256)
-    }
-
     @Test func `finds a long run between others`() throws {
         let arena = try #require(PageArena(bytesMax: 4 << 20))
         var runs: [Reference] = []
