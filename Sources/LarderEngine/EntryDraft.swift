@@ -51,6 +51,9 @@ package final class EntryDraft: @unchecked Sendable {
         hasDeadline = shape.hasDeadline
         valueBytes = shape.valueBytes
         logged = isLogged ? DetachedValue(capacity: valueBytes) : nil
+        guard isLogged else { return }
+        checksum.update(entry.key)
+        checksum.update(entry.metadata)
     }
 
     deinit { if let prepared { store.hold(store.shardIndex(hash)) { $0.discard(prepared) } } }
@@ -74,12 +77,6 @@ package final class EntryDraft: @unchecked Sendable {
         logged.append(bytes)
     }
 
-    fileprivate func begin(_ key: RawSpan, _ metadata: RawSpan) {
-        if logged == nil { return }
-        checksum.update(key)
-        checksum.update(metadata)
-    }
-
     /// Its memory, until it is put into place.
     var memory: Prepared {
         guard let prepared, isWhole else { preconditionFailure("it is not whole, or was put into place") }
@@ -91,8 +88,8 @@ package final class EntryDraft: @unchecked Sendable {
 }
 
 extension Store {
-    /// Values longer than this are worth a draft.
-    package static let draftBytesMin = 262_144
+    /// Longer values are copied in slices of so many bytes: on their way in, to those who read them, and into snapshots.
+    package static let sliceBytes = 262_144
 
     /// Begins an entry with a large value, for `put(_:)`.
     ///
@@ -102,7 +99,7 @@ extension Store {
     package func draft(
         _ namespace: Namespace, key: RawSpan, hash: KeyHash, valueBytes: Int, metadata: RawSpan, lifetime: LifetimeChange
     ) -> EntryDraft? {
-        guard lifetime != .keep, valueBytes <= valueBytesMax, valueBytes > Self.draftBytesMin else { return nil }
+        guard lifetime != .keep, valueBytes <= valueBytesMax, valueBytes > Self.sliceBytes else { return nil }
         let shape = EntryShape(
             keyBytes: key.byteCount, valueBytes: valueBytes, metadataBytes: metadata.byteCount,
             hasDeadline: lifetime != .unlimited, hasLinks: namespace.eviction != .none)
@@ -115,9 +112,7 @@ extension Store {
         found.entry.write(
             lsn: .zero, namespaceSlot: namespace.slot, deadline: .never, hasDeadline: shape.hasDeadline,
             hasLinks: shape.hasLinks, metadata: metadata, key: key, value: RawSpan())
-        let draft = EntryDraft(self, namespace, hash, memory, found.entry, shape, isLogged: namespace.durability != .off)
-        draft.begin(key, metadata)
-        return draft
+        return EntryDraft(self, namespace, hash, memory, found.entry, shape, isLogged: namespace.durability != .off)
     }
 }
 
@@ -126,7 +121,7 @@ extension Shard {
     ///
     /// - Returns: nil when a flush came between, and nothing was changed.
     mutating func store(
-        _ found: Found?, _ key: RawSpan, _ draft: EntryDraft, _ deadline: Deadline, _ context: WriteContext
+        _ found: Found?, _ draft: EntryDraft, _ deadline: Deadline, _ context: WriteContext
     ) -> WriteResult? {
         let memory = draft.memory
         let entry = draft.entry

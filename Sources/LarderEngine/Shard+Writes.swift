@@ -132,7 +132,7 @@ extension Shard {
         _ context: WriteContext, _ key: RawSpan, _ draft: EntryDraft, _ lifetime: LifetimeChange, _ condition: WriteCondition
     ) -> WriteResult {
         put(context, key, lifetime, condition) { shard, found, deadline, context in
-            shard.store(found, key, draft, deadline, context)
+            shard.store(found, draft, deadline, context)
         }
     }
 

@@ -35,8 +35,6 @@ package struct WalkCursor: ~Copyable, Sendable {
 
     package init() {}
 
-    /// Values longer than this are copied in slices of so many bytes, each with the shard locked by itself.
-    fileprivate static let sliceBytes = 262_144
     /// Who writes a key all the time does not keep a walk from its end: then the value is copied at once.
     fileprivate static let restartsMax = 4
 }
@@ -126,7 +124,7 @@ extension Shard {
             // Entries with the very same hash go together: a place in the order does not tell them apart.
             if isFull && (index == 0 || found[index].order != found[index - 1].order) { return found[index].order }
             let entry = table.entry(found[index].reference)
-            if entry.valueBytes > WalkCursor.sliceBytes, cursor.restarts < WalkCursor.restartsMax, isAlone(index, found) {
+            if entry.valueBytes > Store.sliceBytes, cursor.restarts < WalkCursor.restartsMax, isAlone(index, found) {
                 cursor.large = WalkCursor.LargeEntry(reference: found[index].reference, lsn: entry.lsn)
                 return found[index].order
             }
@@ -156,7 +154,7 @@ extension Shard {
             return false
         }
         if large.valueBytes == 0 { Self.record(entry, namespace).appendSnapshotHead(to: &cursor.copied) }
-        let slice = min(WalkCursor.sliceBytes, entry.valueBytes - large.valueBytes)
+        let slice = min(Store.sliceBytes, entry.valueBytes - large.valueBytes)
         cursor.copied.append(entry.value.slice(large.valueBytes, slice))
         large.valueBytes += slice
         cursor.large = large

@@ -25,8 +25,6 @@ struct LargeRead: ~Copyable, Sendable {
     /// How often the entry changed in between.
     private var restarts = 0
 
-    /// Values longer than this are copied in slices of so many bytes.
-    static let sliceBytes = 262_144
     /// Who writes a key all the time does not keep its readers waiting for ever: then the whole value is copied at once.
     static let restartsMax = 4
 
@@ -37,7 +35,7 @@ struct LargeRead: ~Copyable, Sendable {
     static func isOf(_ entry: borrowing EntryView, _ command: Command, _ dialect: Dialect) -> Bool {
         if case .http = dialect, command.httpFlags.contains(.head) { return false }
         if case .memcached = dialect, MemcachedFlags(rawValue: command.flags).contains(.withoutValue) { return false }
-        return entry.value.byteCount > sliceBytes && command.condition.holds(for: entry.lsn.rawValue)
+        return entry.value.byteCount > Store.sliceBytes && command.condition.holds(for: entry.lsn.rawValue)
     }
 
     /// Adds the next slice of the value, or begins anew when it is another.
@@ -57,7 +55,7 @@ struct LargeRead: ~Copyable, Sendable {
                 EntryReply(entry, key, dialect, now, line: line, omitsValue: true), to: command, in: dialect, into: &reply)
             reply.reserve(value.byteCount)
         }
-        let slice = min(isAtOnce ? value.byteCount : Self.sliceBytes, value.byteCount - copied)
+        let slice = min(isAtOnce ? value.byteCount : Store.sliceBytes, value.byteCount - copied)
         reply.append(value.slice(copied, slice))
         copied += slice
         work -= slice
@@ -129,7 +127,7 @@ extension CommandExecutor {
                 session.needsAnotherTurn = true
                 return true
             }
-            let slice = min(LargeRead.sliceBytes, value.byteCount - draft.filled)
+            let slice = min(Store.sliceBytes, value.byteCount - draft.filled)
             draft.fill(value.slice(draft.filled, slice))
             scratch.copyWork -= slice
         }

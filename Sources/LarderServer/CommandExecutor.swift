@@ -166,7 +166,7 @@ package struct CommandExecutor: Sendable {
             guard describe(command, input, &scratch.metadata) else {
                 return refuse(.contentTypeTooLong, command, &session, &output, turn, metrics)
             }
-            if command.value.count > Store.draftBytesMin,
+            if command.value.count > Store.sliceBytes,
                 putLarge(command, prepared, input, &session, &output, &scratch, turn, metrics)
             {
                 return

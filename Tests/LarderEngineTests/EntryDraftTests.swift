@@ -6,7 +6,7 @@ import Testing
 /// Entries that are written piece by piece before anybody sees them.
 @Suite("Drafts") struct EntryDraftTests {
     private let harness = StoreHarness()
-    private static let count = Store.draftBytesMin + 4_321
+    private static let count = Store.sliceBytes + 4_321
     private static let value = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
 
     private func draft(
@@ -112,7 +112,7 @@ import Testing
     @Test func `small values, and lifetimes that are kept, have no draft`() {
         let key = Array("k".utf8)
         let hash = harness.store.hash(harness.main, key.span.bytes)
-        for (count, lifetime) in [(Store.draftBytesMin, LifetimeChange.unlimited), (Self.count, .keep), (2 << 20, .unlimited)] {
+        for (count, lifetime) in [(Store.sliceBytes, LifetimeChange.unlimited), (Self.count, .keep), (2 << 20, .unlimited)] {
             let draft = harness.store.draft(
                 harness.main, key: key.span.bytes, hash: hash, valueBytes: count, metadata: RawSpan(), lifetime: lifetime)
             #expect(draft == nil, "\(count) bytes")

@@ -59,7 +59,7 @@ import Testing
         var position = events.watch()
         let key = Array("k".utf8)
         let hash = engine.store.hash(engine.main, key.rawSpan)
-        let value = [UInt8](repeating: 7, count: Store.draftBytesMin + 1)
+        let value = [UInt8](repeating: 7, count: Store.sliceBytes + 1)
         let begun = engine.store.draft(
             engine.main, key: key.rawSpan, hash: hash, valueBytes: value.count, metadata: RawSpan(), lifetime: .unlimited)
         let draft = try #require(begun)

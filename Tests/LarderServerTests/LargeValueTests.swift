@@ -7,7 +7,7 @@ import Testing
 
 /// Values that are read and written in slices, some in each turn.
 @Suite("Large values") struct LargeValueTests {
-    private static let slice = LargeRead.sliceBytes
+    private static let slice = Store.sliceBytes
 
     private static func text(_ seed: UInt64, _ count: Int = 3 * slice + 1_234) -> String {
         var random = SeededGenerator(seed: seed)

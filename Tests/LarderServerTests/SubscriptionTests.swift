@@ -11,13 +11,7 @@ import Testing
 @Suite("RESP subscriptions") struct SubscriptionTests {
     let bench: WorkerRig
 
-    init() throws {
-        var configuration = ServerConfiguration()
-        configuration.keyRule = .bytes
-        configuration.databases = ["carts"]
-        bench = try WorkerRig(configuration)
-        bench.rig.createNamespace("carts", .always, .bytes)
-    }
+    init() throws { bench = try WorkerRig.withTwoDatabases() }
 
     private func subscriber(_ line: String) throws -> Peer {
         let peer = bench.connect()

@@ -11,13 +11,7 @@ import Testing
 @Suite("RESP tracking") struct TrackingTests {
     let bench: WorkerRig
 
-    init() throws {
-        var configuration = ServerConfiguration()
-        configuration.keyRule = .bytes
-        configuration.databases = ["carts"]
-        bench = try WorkerRig(configuration)
-        bench.rig.createNamespace("carts", .always, .bytes)
-    }
+    init() throws { bench = try WorkerRig.withTwoDatabases() }
 
     static func invalidate(_ key: String) -> RESPValue { .push([.text("invalidate"), .list([key])]) }
     static let invalidateAll = RESPValue.push([.text("invalidate"), .null])

@@ -1,9 +1,11 @@
 // A worker whose turns the test takes, and peers at the other ends of its sockets. Nothing waits, and time is moved.
 
 import Glibc
+import LarderEngine
 import LarderPlatform
 import LarderServer
 import LarderSimulation
+import LarderWire
 import Synchronization
 
 final class WorkerRig {
@@ -98,4 +100,16 @@ final class Peer {
     }
 
     func ask(_ text: String) -> [UInt8] { ask(Array(text.utf8)) }
+}
+
+extension WorkerRig {
+    /// Workers of a server with keys of any bytes, whose databases 0 and 1 are `default` and `carts`.
+    static func withTwoDatabases() throws -> WorkerRig {
+        var configuration = ServerConfiguration()
+        configuration.keyRule = .bytes
+        configuration.databases = ["carts"]
+        let bench = try WorkerRig(configuration)
+        bench.rig.createNamespace("carts", .always, .bytes)
+        return bench
+    }
 }
