@@ -71,10 +71,12 @@ extension Shard {
             swap(&gathered, &listed.gathered)
             return .gathered(gathered, listed)
         case .placing:
-            guard place(listed, namespace, &work) else {
-                indexes.remove(slot)
-                return .outOfMemory
-            }
+            repeat {
+                guard place(listed, namespace, &work) else {
+                    indexes.remove(slot)
+                    return .outOfMemory
+                }
+            } while work >= OrderedIndex.runMax && !listed.gathered.isUsedUp
             if listed.gathered.isUsedUp { listed.step = listed.isScanned ? .complete : .gathering }
             guard listed.isComplete else { return .building }
             listed.gathered = KeyCollection()

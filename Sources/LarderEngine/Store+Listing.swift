@@ -130,8 +130,8 @@ extension Store {
 
     /// Sorting so many keys takes about as long as looking at one entry.
     private static var keysSortedPerWork: Int { 2 }
-    /// How many entries are looked at while a shard is locked: some 10 us.
-    private static var entriesPerHold: Int { 128 }
+    /// How many entries are looked at while a shard is locked: some 20 us.
+    private static var entriesPerHold: Int { 256 }
     /// How many keys are copied while a shard is locked.
     private static var itemsPerHold: Int { 64 }
     /// How many bytes are copied while a shard is locked, one whole value more at most.

@@ -422,7 +422,7 @@ import Testing
         rig.sync()
         try rig.store.snapshotNow()
         let snapshot = try #require(rig.files.list().first { $0.hasPrefix("snap-") })
-        #expect(try DirectoryCheck(directory: rig.files.copy()).isSound, "\(snapshot)")
+        #expect(DirectoryCheck(directory: rig.files.copy()).isSound, "\(snapshot)")
         let (next, report) = try Rig.start(rig.files.copy(), options: options)
         #expect(report.entriesLoaded == 600)
         #expect(next.state.current.alive.mapValues(\.value) == rig.state.current.alive.mapValues(\.value))
