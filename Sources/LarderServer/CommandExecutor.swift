@@ -85,7 +85,7 @@ package struct CommandExecutor: Sendable {
     func judge(
         _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer, _ turn: Turn
     ) -> HeadVerdict? {
-        if let failure = accessRefusal(command, input, .http, isLoggedIn: false) {
+        if let failure = accessRefusal(command, input, .http, turn, isLoggedIn: false) {
             return HeadVerdict(reason: .failure(failure))
         }
         if let failure = refusal(command, prepared, turn) { return HeadVerdict(reason: .failure(failure)) }
@@ -100,20 +100,22 @@ package struct CommandExecutor: Sendable {
     /// before it nothing else is looked at. In binary there is always one, because it chooses the namespace.
     @inline(__always)
     func accessRefusal(
-        _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, isLoggedIn: Bool
+        _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, _ turn: Turn, isLoggedIn: Bool
     ) -> Failure? {
         if case .http = dialect { return command.operation.isOpen ? nil : access.refusal(of: command, in: input) }
         if isLoggedIn, !command.operation.isHello { return nil }
-        return loginRefusal(command, input, dialect, isLoggedIn: isLoggedIn)
+        return loginRefusal(command, input, dialect, turn, isLoggedIn: isLoggedIn)
     }
 
     /// The same for what comes before the login, and for a binary hello.
     private func loginRefusal(
-        _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, isLoggedIn: Bool
+        _ command: Command, _ input: borrowing ByteBuffer, _ dialect: Dialect, _ turn: Turn, isLoggedIn: Bool
     ) -> Failure? {
         if dialect == .resp || dialect == .memcached {
+            if command.mayPrecedeLogin { return nil }
+            if access.needsKey { return .notLoggedIn }
             // Without a key there is nothing to log in with; then the namespace that connections are to be in is not there.
-            return command.mayPrecedeLogin ? nil : access.needsKey ? .notLoggedIn : .namespaceNotFound
+            return turn.isReady ? .namespaceNotFound : .loading
         }
         guard case .hello = command.operation else { return .helloRequired }
         // A further hello without credentials keeps the login.
@@ -149,7 +151,7 @@ package struct CommandExecutor: Sendable {
     ) {
         if session.held.skipsParts, session.skips(command) { return }
         let dialect = session.dialect
-        if let failure = accessRefusal(command, input, dialect, isLoggedIn: session.namespace != nil) {
+        if let failure = accessRefusal(command, input, dialect, turn, isLoggedIn: session.namespace != nil) {
             session.mustClose = dialect == .binary || dialect == .memcached
             return refuse(failure, command, &session, &output, turn, metrics)
         }

@@ -534,7 +534,7 @@ package struct Session: ~Copyable, Sendable {
         guard let failure = command.failure else { return }
         var refusal: Failure?
         if dialect == .binary, command.operation != .none {
-            refusal = server.executor.accessRefusal(command, input, dialect, isLoggedIn: namespace != nil)
+            refusal = server.executor.accessRefusal(command, input, dialect, turn, isLoggedIn: namespace != nil)
         }
         answer(command, refusal ?? failure, &output, turn)
     }

@@ -208,6 +208,17 @@ import Testing
         #expect(early.send("set x 0 0 19\r\ndefault open sesame\r\n").text == "STORED\r\n")
     }
 
+    @Test func `while data was loaded, a namespace of the settings was called missing`() {
+        var configuration = ServerConfiguration()
+        configuration.memcachedNamespace = "legacy"
+        let rig = Rig(configuration)
+        rig.server.phase = .loading
+        let client = Client(rig)
+        #expect(client.send("get k\r\n").text.hasPrefix("SERVER_ERROR The server is still loading its data."))
+        // It has to connect again, since the namespace may be there by then.
+        #expect(client.isClosed)
+    }
+
     // MARK: Refused data
 
     @Test func `data that is refused by its line is thrown away as it comes`() {
