@@ -47,6 +47,8 @@ struct Connection: ~Copyable {
     var isWaiting = false
     /// Set when complete requests are left in `input` for another turn.
     var hasLeftover = false
+    /// Listed among the connections that the next turn begins with.
+    var isUnfinished = false
 
     init(
         socket: consuming Socket, token: UInt64, session: consuming Session, isTurnedAway: Bool, now: Milliseconds

@@ -33,7 +33,7 @@ extension WorkerLoop {
     }
 
     private mutating func push(_ watcher: Watcher, _ turn: Turn) {
-        let slot = Int(watcher.token & 0xFFFF_FFFF)
+        let slot = Self.slot(watcher.token)
         guard slot < connections.count, let place = connections[slot], place.token == watcher.token else {
             return scratch.watch.close(watcher.token)
         }

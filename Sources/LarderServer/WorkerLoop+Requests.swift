@@ -52,7 +52,7 @@ extension WorkerLoop {
                 &connection.input, unsent: connection.output.count, into: &group, server: server)
         else {
             serve(&connection, slot, turn)
-            if mayHaveMore, isOpen(slot), connection.isRead { unfinished.append(slot) }
+            if mayHaveMore, isOpen(slot), connection.isRead { goOnNextTurn(&connection) }
             return
         }
         staged.append(StagedRequests(slot: slot, token: connection.token, requests: requests, mayHaveMore: mayHaveMore))
@@ -80,7 +80,7 @@ extension WorkerLoop {
             serve(&connection, slot, turn)
             guard mayHaveMore, isOpen(slot) else { return }
         }
-        if connection.isRead { unfinished.append(slot) }
+        if connection.isRead { goOnNextTurn(&connection) }
     }
 
     /// - Returns: Whether there may be more; nil when nothing came that is to be looked at.
@@ -158,12 +158,12 @@ extension WorkerLoop {
                 if connection.output.isEmpty, !connection.session.isSaturated(server.configuration) {
                     if rounds < Self.roundsPerTurn { continue }
                     // The others have waited long enough.
-                    leaveForAnotherTurn(&connection, slot)
+                    leaveForAnotherTurn(&connection)
                 } else {
                     connection.isPaused = true
                 }
             case .unfinished:
-                leaveForAnotherTurn(&connection, slot)
+                leaveForAnotherTurn(&connection)
             case .close:
                 connection.isClosing = true
                 connection.input.removeAll()
@@ -185,9 +185,9 @@ extension WorkerLoop {
             server: server, turn: turn, metrics: metrics)
     }
 
-    private mutating func leaveForAnotherTurn(_ connection: inout Connection, _ slot: Int) {
+    private mutating func leaveForAnotherTurn(_ connection: inout Connection) {
         connection.hasLeftover = true
-        unfinished.append(slot)
+        goOnNextTurn(&connection)
     }
 
     /// Sends what is in `output`.

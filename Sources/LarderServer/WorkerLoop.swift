@@ -22,8 +22,10 @@ struct WorkerLoop: ~Copyable {
     /// Slots of connections whose replies wait for the log.
     var waiting: [Int] = []
     var released: [Int] = []
-    /// Slots that could not be worked through within their share of a turn.
-    var unfinished: [Int] = []
+    /// Tokens of connections that could not be worked through within their share of a turn, each once.
+    private var unfinished: [UInt64] = []
+    /// Those of the last turn.
+    private var goingOn: [UInt64] = []
     /// Connections whose first requests have been decoded together, into `group`.
     var staged: [StagedRequests] = []
     var group = CommandBatch()
@@ -97,10 +99,12 @@ struct WorkerLoop: ~Copyable {
     /// Before the events of the turn, so that who waits is not overtaken by who asks again.
     private mutating func goOnWithUnfinished(_ turn: Turn) {
         guard !unfinished.isEmpty else { return }
-        let slots = unfinished
-        unfinished.removeAll(keepingCapacity: true)
-        for slot in slots {
-            guard let place = connections[slot] else { continue }
+        swap(&unfinished, &goingOn)
+        for index in goingOn.indices {
+            let token = goingOn[index]
+            let slot = Self.slot(token)
+            guard let place = connections[slot], place.token == token else { continue }
+            place.connection.isUnfinished = false
             if place.connection.hasLeftover {
                 place.connection.hasLeftover = false
                 serve(&place.connection, slot, turn)
@@ -108,6 +112,14 @@ struct WorkerLoop: ~Copyable {
                 receive(&place.connection, slot, turn)
             }
         }
+        goingOn.removeAll(keepingCapacity: true)
+    }
+
+    /// Has the next turn begin with this connection.
+    mutating func goOnNextTurn(_ connection: inout Connection) {
+        guard !connection.isUnfinished else { return }
+        connection.isUnfinished = true
+        unfinished.append(connection.token)
     }
 
     private mutating func handle(_ event: Poller.Event, _ turn: Turn) {
@@ -117,7 +129,7 @@ struct WorkerLoop: ~Copyable {
             closeDoomed()
             return
         }
-        let slot = Int(event.token & 0xFFFF_FFFF)
+        let slot = Self.slot(event.token)
         guard slot < connections.count, let place = connections[slot], place.token == event.token else { return }
         handle(event, &place.connection, slot, turn)
     }
@@ -136,6 +148,8 @@ struct WorkerLoop: ~Copyable {
                 if event.hangUp { close(slot, connection) }
                 return
             }
+            // It has had its share of this turn.
+            if connection.isUnfinished { return }
             stage(&connection, slot, turn)
         }
     }
@@ -195,11 +209,14 @@ struct WorkerLoop: ~Copyable {
     /// Closes what other connections want closed.
     private mutating func closeDoomed() {
         for token in inbox.takeDoomed() {
-            let slot = Int(token & 0xFFFF_FFFF)
+            let slot = Self.slot(token)
             guard slot < connections.count, let place = connections[slot], place.token == token else { continue }
             close(slot, place.connection)
         }
     }
+
+    /// Where the connection with this token lies, if it is there still.
+    static func slot(_ token: UInt64) -> Int { Int(token & 0xFFFF_FFFF) }
 
     /// Whether the connection in this slot has not been closed in the meantime.
     func isOpen(_ slot: Int) -> Bool { connections[slot] != nil }

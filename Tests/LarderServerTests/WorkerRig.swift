@@ -39,6 +39,29 @@ final class WorkerRig {
         return Peer(ends[1], self)
     }
 
+    /// A connection between whose ends the kernel holds more than a worker reads in a turn.
+    func connectOverLoopback() -> Peer {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let stream = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let (listener, client) = (socket(AF_INET, stream, 0), socket(AF_INET, stream, 0))
+        defer { close(listener) }
+        withUnsafeMutableBytes(of: &address) { bytes in
+            let address = bytes.assumingMemoryBound(to: sockaddr.self).baseAddress!
+            precondition(bind(listener, address, length) == 0 && listen(listener, 1) == 0)
+            precondition(getsockname(listener, address, &length) == 0)
+            precondition(Glibc.connect(client, address, length) == 0)
+        }
+        let accepted = accept(listener, nil, nil)
+        precondition(fcntl(client, F_SETFL, O_NONBLOCK) == 0 && fcntl(accepted, F_SETFL, O_NONBLOCK) == 0)
+        rig.server.connections.add(1, ordering: .relaxed)
+        worker.adopt(Socket(adopting: accepted))
+        turn()
+        return Peer(client, self)
+    }
+
     /// Has every worker take a turn.
     ///
     /// - Returns: false when all have stopped.

@@ -9,6 +9,28 @@ import Testing
 @Suite("Worker") struct WorkerTests {
     static let put = "PUT /kv/default/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
 
+    // MARK: Requests without end
+
+    @Test func `a client that pipelined without end was read more in every turn`() throws {
+        let bench = try WorkerRig()
+        let (greedy, other) = (bench.connectOverLoopback(), bench.connect())
+        let one = Array("*1\r\n$4\r\nPING\r\n".utf8)
+        let requests = Array(Array(repeating: one, count: 20_000).joined())
+        var sent = 0
+        var read: [UInt64] = []
+        for _ in 0..<20 {
+            while case let count = greedy.send(requests[(sent % one.count)...]), count > 0 { sent += count }
+            let before = bench.worker.metrics.receivedBytes.total
+            other.send(one)
+            bench.turn()
+            read.append(bench.worker.metrics.receivedBytes.total - before)
+            #expect(other.receive() == Array("+PONG\r\n".utf8))
+            _ = greedy.receive()
+        }
+        let share = UInt64(WorkerLoop.receivesPerTurn * WorkerLoop.inputBytes + one.count)
+        #expect(read.allSatisfy { $0 <= share } && read.contains { $0 > share / 2 }, "\(read)")
+    }
+
     // MARK: Requests that do not arrive
 
     @Test func `a request that came too slowly was closed without a word`() throws {
