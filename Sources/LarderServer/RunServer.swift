@@ -10,5 +10,6 @@ package func runServer(
     _ configuration: ServerConfiguration, announce: @escaping @Sendable (String) -> Void
 ) throws(ServerError) {
     Signals.hold()
+    Heap.boundWhatIsKept()
     try Server(configuration: configuration, announce: announce).run()
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -98,6 +99,15 @@ static inline long larder_futex_wake(const void *word, int count) {
 
 static inline int larder_fallocate(int descriptor, int64_t offset, int64_t count) {
     return fallocate(descriptor, 0, offset, count);
+}
+
+// What malloc keeps of what was freed: blocks from `mapped` bytes on are the kernel's again at once, and of the end of an arena all but
+// `kept` bytes. Without glibc it keeps what it likes.
+static inline void larder_bound_heap(int mapped, int kept) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, mapped);
+    mallopt(M_TRIM_THRESHOLD, kept);
+#endif
 }
 
 /// Names the calling thread (at most 15 bytes) for `top -H` and debuggers.
