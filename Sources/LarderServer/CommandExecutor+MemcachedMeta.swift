@@ -72,15 +72,16 @@ extension CommandExecutor {
             scratch.appendPresent()
             return .put(lifetime)
         }
-        let wait: Wait
         switch result.outcome {
-        case .created, .updated, .removed: wait = writeWait(result.lsn, namespace)
-        case .conditionFailed: wait = readWait(result.lsn, namespace, turn)
+        case .created, .updated, .removed, .notFound, .conditionFailed: break
         default: return answer(result, command, namespace, &session, &output, turn, metrics)
         }
-        let isWrite = result.outcome != .conditionFailed
+        let (wait, isWrite) = metaWait(result, namespace, turn)
         metrics.count(hit: found != nil)
-        if found == nil, !isWrite { return metaAnswer(.miss, nil, wait, false, command, input, &session, &output, turn) }
+        // What is made with a lifetime that has passed is made all the same, and gone.
+        if found == nil, result.outcome == .conditionFailed {
+            return metaAnswer(.miss, nil, wait, false, command, input, &session, &output, turn)
+        }
         let deadline = isWrite ? result.deadline : found?.deadline ?? .never
         session.held.reply(wait, at: turn.position, to: command, isWrite: isWrite, output: &output) {
             // Of what was made there is no value, and of what was there the value has stayed.
@@ -130,18 +131,26 @@ extension CommandExecutor {
         _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
     ) {
         switch result.outcome {
-        case .created, .updated, .removed:
+        case .created, .updated, .removed, .notFound:
             let told = size.map { MetaEntry(result, size: $0, turn.now) }
-            metaAnswer(.done, told, writeWait(result.lsn, namespace), true, command, input, &session, &output, turn)
-        case .notFound:
-            // In a namespace that evicts, the removal was logged although there was nothing in memory.
-            let isWrite = namespace.eviction != .none
-            let wait = isWrite ? writeWait(result.lsn, namespace) : readWait(result.lsn, namespace, turn)
-            metaAnswer(.notFound, nil, wait, isWrite, command, input, &session, &output, turn)
+            let (wait, isWrite) = metaWait(result, namespace, turn)
+            // A value whose lifetime has passed was stored all the same: then nothing is there, before as after.
+            let code = result.outcome == .notFound && size == nil ? MetaCode.notFound : .done
+            metaAnswer(code, told, wait, isWrite, command, input, &session, &output, turn)
         case .conditionFailed:
             let wait = readWait(result.lsn, namespace, turn)
             metaAnswer(Self.refusalCode(command, result), nil, wait, false, command, input, &session, &output, turn)
         default: answer(result, command, namespace, &session, &output, turn, metrics)
+        }
+    }
+
+    /// What the answer to a write waits for, and whether anything was written.
+    func metaWait(_ result: WriteResult, _ namespace: Namespace, _ turn: Turn) -> (Wait, isWrite: Bool) {
+        switch result.outcome {
+        // In a namespace that evicts, the removal was logged although there was nothing in memory.
+        case .notFound where namespace.eviction == .none: (readWait(result.lsn, namespace, turn), false)
+        case .conditionFailed: (readWait(result.lsn, namespace, turn), false)
+        default: (writeWait(result.lsn, namespace), true)
         }
     }
 

@@ -118,13 +118,13 @@ extension CommandExecutor {
                 .notAnInteger, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace, turn))
         }
         let size = scratch.rewritten.count
-        guard result.outcome == .created || result.outcome == .updated, command.meta.flags.contains(.tellValue) else {
+        let isCounted = [.created, .updated, .removed].contains(result.outcome) || result.outcome == .notFound && size > 0
+        guard isCounted, command.meta.flags.contains(.tellValue) else {
             return metaAnswer(result, size, command, namespace, input, &session, &output, turn, metrics)
         }
         let told = MetaEntry(result, size: size, turn.now)
-        session.held.reply(
-            writeWait(result.lsn, namespace), at: turn.position, to: command, isWrite: true, output: &output
-        ) {
+        let (wait, isWrite) = metaWait(result, namespace, turn)
+        session.held.reply(wait, at: turn.position, to: command, isWrite: isWrite, output: &output) {
             MemcachedReply.metaNumber(
                 number, told, key: input.span(command.key), line: input.span(command.line), to: command, into: &$0)
         }

@@ -80,8 +80,10 @@ extension StatusReport {
         page.line("curr_connections", Int64(context.connections.load(ordering: .relaxed)))
         page.line("total_connections", Int64(clamping: context.connectionsAccepted.load(ordering: .relaxed)))
         page.line("rejected_connections", Int64(clamping: context.connectionsRefused.load(ordering: .relaxed)))
-        page.line("cmd_get", sum { $0.gets.total })
-        page.line("cmd_set", sum { $0.puts.total })
+        // Keys, and not requests: one may ask for many.
+        let written = sum { $0.puts.total &+ $0.putsTogether.total }
+        page.line("cmd_get", sum { $0.hits.total &+ $0.misses.total })
+        page.line("cmd_set", written)
         page.line("get_hits", sum { $0.hits.total })
         page.line("get_misses", sum { $0.misses.total })
         page.line("bytes_read", sum { $0.receivedBytes.total })
@@ -93,7 +95,7 @@ extension StatusReport {
         page.line("hash_bytes", Int64(statistics.tableBytes))
         page.line("bytes", Int64(usage?.memoryBytes ?? 0))
         page.line("curr_items", Int64(usage?.keys ?? 0))
-        page.line("total_items", sum { $0.puts.total })
+        page.line("total_items", written)
         page.line("reclaimed", Int64(statistics.expiredTotal))
         page.line("evictions", Int64(statistics.evictedEntries))
     }

@@ -113,6 +113,7 @@ extension CommandExecutor {
             }
             progress.arguments = rest
             progress.note(written: result.lsn)
+            request.metrics.putsTogether.add(1)
             left -= 1
             scratch.copyWork -= value.count
         }

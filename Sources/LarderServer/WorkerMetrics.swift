@@ -23,6 +23,8 @@ package final class WorkerMetrics: Sendable {
     private let front = InlineArray<8, UInt64>(repeating: 0)
     package let gets = Counter()
     package let puts = Counter()
+    /// Keys that commands for several keys have written.
+    package let putsTogether = Counter()
     package let deletes = Counter()
     package let lists = Counter()
     package let others = Counter()

@@ -236,6 +236,52 @@ import Testing
         #expect(client.isClosed)
     }
 
+    @Test(arguments: ["\t", "\u{1}", "\r", "\u{b}"])
+    func `the data behind a line whose key held a control character was carried out`(_ character: String) {
+        let rig = Rig()
+        Client(rig).send("set keep 0 0 1\r\nx\r\n")
+        for word in ["set", "add", "append", "ms"] {
+            let client = Client(rig)
+            let line = word == "ms" ? "ms user\(character)b 9\r\n" : "\(word) user\(character)b 0 0 9\r\n"
+            #expect(client.send(line + "flush_all\r\nget keep\r\n").text == "CLIENT_ERROR bad command line format\r\n", "\(word)")
+            #expect(client.isClosed)
+        }
+        #expect(rig.entries == 1)
+    }
+
+    @Test(arguments: [
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\n", "Host: localhost\r\n",
+        "*1\r\n$4\r\nPING\r\n",
+    ])
+    func `what a browser or another server was made to send was carried out`(_ head: String) {
+        let rig = Rig()
+        for begun in [false, true] {
+            let client = Client(rig, dialect: .memcached)
+            if begun { client.send("get none\r\n") }
+            #expect(client.send(head + "set a 0 0 4\r\nevil\r\n").isEmpty)
+            #expect(client.isClosed)
+        }
+        #expect(rig.entries == 0)
+    }
+
+    @Test func `meta commands with a lifetime that has passed were answered as if nothing had been stored`() {
+        let client = Client(Rig())
+        #expect(client.send("mg x N-1 Oabc\r\n").text == "HD Oabc W\r\n")
+        #expect(client.send("ms x 2 T-1\r\nab\r\nms x 2 T-1 k q\r\nab\r\nms x 2 T-1 ME\r\nab\r\n").text == "HD\r\nHD\r\n")
+        #expect(client.send("ma x N-1 v\r\n").text == "VA 1\r\n0\r\n")
+        #expect(client.send("ms x 1\r\n5\r\nma x T-1 v\r\nma x\r\nmd x\r\nget x\r\n").text == "HD\r\nVA 1\r\n6\r\nNF\r\nNF\r\nEND\r\n")
+    }
+
+    @Test func `statistics counted requests for many keys as one, and their hits as many`() {
+        let rig = Rig()
+        Client(rig, dialect: .resp).send(Say.words("MSET a 1 b 2 c 3"))
+        Client(rig, dialect: .resp).send(Say.words("MGET a b none"))
+        let lines = Client(rig).send("stats\r\n").text.split(separator: "\r\n").map(String.init)
+        for line in ["STAT cmd_get 3", "STAT get_hits 2", "STAT get_misses 1", "STAT cmd_set 3", "STAT total_items 3"] {
+            #expect(lines.contains(line), "\(line)")
+        }
+    }
+
     @Test func `statistics have the names that monitors look for`() {
         let client = Client(Rig())
         client.send("set k 0 0 1\r\nx\r\nget k none\r\n")

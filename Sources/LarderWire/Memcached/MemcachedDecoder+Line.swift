@@ -10,6 +10,11 @@ extension MemcachedDecoder {
     ) -> DecodeStep {
         guard let line = Self.line(bytes, from: start, lineStart: position) else { return needLine(bytes, position, &command) }
         Self.begin(.memcached, word, &command)
+        if word == .unknown,
+            MemcachedText.isOfAnotherProtocol(bytes, ByteRange(start: position, count: line.words.end &- position))
+        {
+            return .close
+        }
         var words = MemcachedWords(line.words)
         switch word {
         case .metaGet, .metaDelete, .metaArithmetic, .metaDebug:
@@ -48,13 +53,8 @@ extension MemcachedDecoder {
         _ line: (words: ByteRange, end: Int), _ words: inout MemcachedWords, _ bytes: RawSpan, _ position: inout Int,
         _ command: inout Command
     ) -> DecodeStep {
-        guard let key = words.next(in: bytes) else {
-            command.failure = .unknownCommand
-            position = line.end
-            return .command
-        }
-        guard let range = words.next(in: bytes), let count = Decimal.parse(bytes.slice(range)), count >= 0,
-            count <= Int64(Int32.max)
+        guard let key = words.next(in: bytes), let range = words.next(in: bytes),
+            let count = Decimal.parse(bytes.slice(range)), count >= 0, count <= Int64(Int32.max)
         else {
             // Where the next request begins is not known.
             command.failure = .badLine

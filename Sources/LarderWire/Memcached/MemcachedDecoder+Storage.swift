@@ -145,7 +145,8 @@ extension MemcachedDecoder {
         return line
     }
 
-    /// A line that is not complete, or not as it should be. Where it still tells how much data follows, that is thrown away.
+    /// A line that is not complete, or not as it should be. Where it still tells how much data follows, that is thrown away; where
+    /// it does not, the connection ends: what follows may be data, and somebody's idea of a command.
     private mutating func refuseStorage(
         _ word: MemcachedWord, _ bytes: RawSpan, from start: Int, _ position: inout Int, _ command: inout Command
     ) -> DecodeStep {
@@ -158,13 +159,10 @@ extension MemcachedDecoder {
             count += 1
             if count == 4 { byteCount = Decimal.parse(bytes.slice(range)) }
         }
-        guard count >= 4 else {
-            command.failure = .unknownCommand
-            position = line.end
-            return .command
-        }
-        guard let byteCount, byteCount >= 0, byteCount <= Int64(Int32.max) else {
-            // Where the next request begins is not known.
+        // With more words than there are, the fourth may be part of a key with a space in it.
+        guard words.isAtEnd(in: bytes), count <= (word == .cas ? 6 : 5), let byteCount, byteCount >= 0,
+            byteCount <= Int64(Int32.max)
+        else {
             command.failure = .badLine
             return .close
         }

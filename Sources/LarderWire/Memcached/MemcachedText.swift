@@ -81,6 +81,17 @@ enum MemcachedText {
         return value
     }
 
+    /// Whether a line is the first of an HTTP request, or one of its fields, or of a command of RESP: a browser or another server
+    /// was made to send it, and what follows must not be taken for commands.
+    static func isOfAnotherProtocol(_ bytes: RawSpan, _ line: ByteRange) -> Bool {
+        var words = MemcachedWords(line)
+        guard let first = words.next(in: bytes) else { return false }
+        if bytes.byte(at: first.start) == UInt8(ascii: "*") || bytes.slice(first).equalsIgnoringCase("host:") { return true }
+        var last = first
+        while let next = words.next(in: bytes) { last = next }
+        return last.count >= 5 && bytes.slice(last.start, 5).equals("HTTP/")
+    }
+
     /// What a client means by an expiry time in seconds: 0 is never, what is not more than thirty days counts from now, more is
     /// Unix time, and less than nothing has passed.
     static func lifetime(seconds: Int64) -> Lifetime {
