@@ -179,7 +179,7 @@ package struct Promises: Sendable {
 
     /// All records were read.
     package mutating func finish() {
-        guard !isComplete else { return }
+        guard !isComplete || damagedRecords > 0 else { return }
         for index in states.indices where states[index].sequence != 0 { states[index].leaveOpen() }
     }
 
@@ -188,6 +188,10 @@ package struct Promises: Sendable {
         states.indices.filter { states[$0].acknowledged != .nothing }.map { UInt32($0) }
     }
 
-    /// Whether a key that is not there may have gone by a write that the file does not know of.
-    package var missesAreUnclear: Bool { !isComplete && (head.mayRemove || head.mayExpire) }
+    /// How many keys may have gone by writes that the file does not tell of: one for each damaged record, and any number where
+    /// the end is missing.
+    package var unclearMax: Int {
+        guard head.mayRemove || head.mayExpire else { return 0 }
+        return isComplete ? damagedRecords : .max
+    }
 }

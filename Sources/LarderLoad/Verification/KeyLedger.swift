@@ -35,19 +35,22 @@ package struct KeyState: Equatable, Sendable {
     }
 
     package private(set) var acknowledged = Acknowledged.nothing
+    /// Whether any write of this key removed it or had a lifetime.
+    private var vanishes = false
     /// The number of the last write that was answered.
     package private(set) var sequence: UInt32 = 0
     /// The number of the last write that was sent.
     package private(set) var sent: UInt32 = 0
     /// The number of the last removal that was sent; 0: none.
     package private(set) var removal: UInt32 = 0
+    /// The number of the newest write that a read has found: none that is older may show any more.
+    package private(set) var seen: UInt32 = 0
+    /// The number of the newest write that a read has found gone, it and all before it.
+    package private(set) var gone: UInt32 = 0
     /// When the last answered set, or one sent after it, may be gone at the earliest; `.max`: never.
     package private(set) var dueFrom = Int64.max
     /// When the last answered set must be gone; `.max`: never.
     package private(set) var dueTo = Int64.max
-
-    /// Whether any write of this key removed it or had a lifetime.
-    private var vanishes = false
 
     /// How many keys may be judged in one load: some 40 bytes each.
     package static let keysMax: UInt64 = 100_000_000
@@ -98,20 +101,36 @@ package struct KeyState: Equatable, Sendable {
         case foreign
     }
 
+    /// Whether anything is known of what has to be there.
+    package var isKnown: Bool { acknowledged != .nothing || seen > 0 }
+
+    /// What a right answer says of the answers to come.
+    ///
+    /// - Parameter known: This state when the question was sent.
+    package mutating func learn(_ found: Found, known: KeyState) {
+        switch found {
+        case .write(let number): if number <= sent { seen = max(seen, number) }
+        // What had been answered by then was carried out before, and is not there.
+        case .nothing: gone = max(gone, known.sequence)
+        case .foreign: break
+        }
+    }
+
     /// What is wrong with an answer, if anything.
     ///
     /// - Parameters:
-    ///   - known: This state when the question was sent. What was answered by then must show.
+    ///   - known: This state when the question was sent. What was answered by then, and what was read, must show.
     ///   - asked: When the question was sent.
     ///   - answered: When the answer came.
     ///   - slack: How far the server's clock may be away.
     package func judge(_ found: Found, known: KeyState, asked: Int64, answered: Int64, slack: Int64) -> Fault? {
-        guard known.acknowledged != .nothing else { return nil }
+        guard known.isKnown else { return nil }
         let isOver = known.dueTo != .max && known.dueTo < asked - slack
         switch found {
         case .foreign: return .wrong
         case .nothing:
-            if known.acknowledged == .removal || removal > known.sequence { return nil }
+            if known.acknowledged == .removal, known.seen <= known.sequence { return nil }
+            if removal > max(known.sequence, known.seen) { return nil }
             if min(dueFrom, known.dueFrom) <= answered + slack { return nil }
             // A write that came and went while the question was under way has left no trace here.
             return vanishes && sent != known.sent ? nil : .lost
@@ -122,7 +141,8 @@ package struct KeyState: Equatable, Sendable {
                 if known.acknowledged == .removal { return .wrong }
                 if isOver { return .expiredAlive }
             }
-            return nil
+            if number <= known.gone { return .resurrected }
+            return number < known.seen ? .lost : nil
         }
     }
 }

@@ -14,8 +14,8 @@ package final class ThreadLedger: @unchecked Sendable {
     package let run: UInt32
     private let slack: Int64
     private var states: [KeyState]
-    /// Whether a miss may be due to a write that nobody knows of.
-    private let missesAreUnclear: Bool
+    /// How many misses may be due to writes that nobody knows of.
+    private let unclearMax: Int
     private let record: AcknowledgementWriter?
     private var key = ByteBuffer()
     package private(set) var faults = FaultCount()
@@ -29,7 +29,7 @@ package final class ThreadLedger: @unchecked Sendable {
         self.threads = threads
         self.slack = slack
         self.record = record
-        missesAreUnclear = false
+        unclearMax = 0
         let own = Int(keyCount) / threads + (thread < Int(keyCount) % threads ? 1 : 0)
         states = [KeyState](repeating: KeyState(), count: own)
     }
@@ -42,7 +42,7 @@ package final class ThreadLedger: @unchecked Sendable {
         self.slack = slack
         record = nil
         states = promises.states
-        missesAreUnclear = promises.missesAreUnclear
+        unclearMax = promises.unclearMax
     }
 
     func state(_ key: UInt32) -> KeyState { states[Int(key) / threads] }
@@ -77,28 +77,40 @@ package final class ThreadLedger: @unchecked Sendable {
     func judge(
         _ index: UInt32, _ value: ByteRange?, in input: RawSpan, known: KeyState, asked: Int64, answered: Int64
     ) {
-        guard known.acknowledged != .nothing else { return }
-        faults.judged += 1
+        let state = state(index)
+        // Nothing was written: whatever is there is another's.
+        guard state.sent > 0 else { return }
+        if known.isKnown { faults.judged += 1 }
         var found = KeyState.Found.nothing
         if let value {
             key.removeAll()
             keys.append(UInt64(index), to: &key)
             found = StampedValue.sequence(of: input, value, key: key, run: run).map { .write($0) } ?? .foreign
         }
-        guard let fault = state(index).judge(found, known: known, asked: asked, answered: answered, slack: slack) else { return }
-        if fault == .lost, value == nil, missesAreUnclear {
+        guard let fault = state.judge(found, known: known, asked: asked, answered: answered, slack: slack) else {
+            states[Int(index) / threads].learn(found, known: known)
+            return
+        }
+        if fault == .lost, value == nil, faults.unclear < unclearMax {
             faults.unclear += 1
             return
         }
         faults.count(fault) {
-            let promised = known.acknowledged == .removal ? "its removal (write \(known.sequence))" : "write \(known.sequence)"
             let what =
                 switch found {
                 case .nothing: "nothing is there"
                 case .foreign: "a value is there that was never written to it, \(value?.count ?? 0) bytes"
                 case .write(let number): "write \(number) is there"
                 }
-            return "\(keys.text(UInt64(index))): \(fault.name): \(promised) was acknowledged, \(what)"
+            return "\(keys.text(UInt64(index))): \(fault.name): \(Self.premise(known, found)), \(what)"
         }
+    }
+
+    /// What was known that an answer does not agree with.
+    private static func premise(_ known: KeyState, _ found: KeyState.Found) -> String {
+        if case .write(let number) = found, number == known.sequence, number <= known.gone { return "a read had found it gone" }
+        if known.seen > known.sequence { return "a read had found write \(known.seen)" }
+        let write = known.acknowledged == .removal ? "its removal (write \(known.sequence))" : "write \(known.sequence)"
+        return "\(write) was acknowledged"
     }
 }
