@@ -85,6 +85,8 @@ import Testing
         #expect(outcome.tally.connectionsLost > 0)
         #expect(outcome.tally.unanswered == outcome.tally.connectionsLost)
         #expect(outcome.tally.repliesTotal + outcome.tally.unanswered == 200)
+        #expect(outcome.tally.sent == 200)
+        #expect(!outcome.serverIsGone, "it is there, however short its connections are")
     }
 
     @Test func `a run without new connections ends when the last is lost`() throws {
@@ -93,6 +95,7 @@ import Testing
         plan.reconnects = false
         let outcome = try LoadRun(plan).run()
         #expect(outcome.tally.connectionsLost == 1)
+        #expect(outcome.serverIsGone)
         #expect(outcome.tally.repliesTotal < 200)
     }
 
@@ -105,7 +108,7 @@ import Testing
         // 200 requests were due in the first 200 ms of the stall, and waited 100 ms at least.
         #expect(outcome.latency.count(within: 99_000_000...60_000_000_000) >= 190)
         // From sending, only the one that was under way waited.
-        #expect(outcome.service.totalCount == outcome.latency.totalCount)
+        #expect(Int(outcome.service.totalCount) == outcome.tally.repliesTotal + outcome.tally.unanswered)
         #expect(outcome.service.valueAtPercentile(50) < outcome.latency.valueAtPercentile(50))
         #expect(outcome.latency.valueAtPercentile(99.9) >= 290_000_000)
     }
@@ -119,6 +122,37 @@ import Testing
         #expect(outcome.tally.repliesTotal + outcome.tally.unanswered + outcome.tally.unsent == 200)
         #expect(outcome.tally.unsent >= 190)
         #expect(outcome.tally.errors == outcome.tally.unanswered, "a ramp's step may leave some behind")
+    }
+
+    @Test func `a stall that lasts to the end of the run is in the percentiles`() throws {
+        let server = try ScriptedServer(.resp, fault: .stallsOnce(nanoseconds: 500_000_000))
+        var open = plan(server, Samples.workload(mix: "get"), connections: 1, depth: 1, requests: nil)
+        open.pace = .rate(1_000)
+        open.durationNanoseconds = 300_000_000
+        let outcome = try LoadRun(open).run()
+        #expect(outcome.tally.unsent >= 290)
+        #expect(outcome.latency.totalCount == 300)
+        // Never sent, and due 100 ms before the end at the latest.
+        #expect(outcome.latency.count(within: 99_000_000...60_000_000_000) >= 190)
+        #expect(!outcome.serverIsGone, "it answered in the end")
+    }
+
+    @Test func `requests that a dead server never answered are in the percentiles, and the run says that it is gone`() throws {
+        let server = try ScriptedServer(.resp, fault: .fallsSilent(after: 50))
+        var open = plan(server, Samples.workload(), connections: 4, depth: 2, requests: nil)
+        open.pace = .rate(1_000)
+        open.durationNanoseconds = 300_000_000
+        open.drainNanoseconds = 1_000_000
+        let outcome = try LoadRun(open).run()
+        // The first of the 50 was the probe.
+        #expect(outcome.tally.repliesTotal == 49)
+        #expect(outcome.tally.unanswered == 8)
+        #expect(outcome.tally.lost == 251)
+        #expect(outcome.latency.totalCount == 300)
+        #expect(outcome.service.totalCount == 57)
+        // What was due from 50 to 200 ms waited 100 ms at least.
+        #expect(outcome.latency.count(within: 99_000_000...60_000_000_000) >= 140)
+        #expect(outcome.serverIsGone)
     }
 
     @Test func `a trace is replayed whole`() throws {

@@ -165,6 +165,7 @@ import Testing
         #expect(
             ProgressLine.text((point, 5, 3), elapsed: 4_000_000_000, duration: 10_000_000_000)
                 == "12,345/s, 3 errors, p50 80.0 us, p99 200 us, p99.9 1.00 ms, 6 s left")
+        #expect(ProgressLine.text((nil, 0, 0), elapsed: 2_000_000_000, duration: nil) == "2 s")
         #expect(ProgressLine.text((nil, 0, 0), elapsed: -2_000_000_000, duration: 1).contains("warming up"))
     }
 }

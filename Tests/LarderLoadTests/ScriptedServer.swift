@@ -12,6 +12,8 @@ final class ScriptedServer: @unchecked Sendable {
         case closesAfter(Int)
         /// Answers nothing for so long, once, from the second request on.
         case stallsOnce(nanoseconds: Int64)
+        /// Answers so many requests of all connections, and no more.
+        case fallsSilent(after: Int)
     }
 
     private final class Peer {
@@ -31,6 +33,7 @@ final class ScriptedServer: @unchecked Sendable {
     private var peers: [Peer?] = []
     private var values: [[UInt8]: [UInt8]] = [:]
     private var stallUntil: Int64?
+    private var served = 0
     private var thread: LarderPlatform.Thread?
 
     init(_ dialect: LoadDialect, fault: Fault = .none) throws {
@@ -87,6 +90,8 @@ final class ScriptedServer: @unchecked Sendable {
                 peers[index] = nil
                 return
             }
+            served += 1
+            if case .fallsSilent(let count) = fault, served > count { continue }
             stall(peer.requests, request)
             answer(request, &output)
         }

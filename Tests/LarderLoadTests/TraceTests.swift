@@ -1,4 +1,5 @@
 import LarderBytes
+import LarderPlatform
 import Testing
 
 @testable import LarderLoad
@@ -42,6 +43,29 @@ import Testing
         let seconds = trace.records.map { Double($0.time) / 1e9 }
         // The last line's clock went back; it belongs to the second that was being read.
         #expect(seconds == [0, 0.333333333, 0.666666666, 2, 3, 3.5])
+    }
+
+    @Test func `a trace is replayed to its end, however long it is`() {
+        let trace = read([Array("0,a,1,1,1,get,0\n40,a,1,1,1,get,0\n".utf8)])
+        var plan = LoadPlan(
+            address: SocketAddress(host: "127.0.0.1", port: 1), manner: Manner(dialect: .resp, host: "test"), content: .trace(trace),
+            pace: .recorded(speed: 2), connections: 1, durationNanoseconds: 10_000_000_000)
+        #expect(plan.isTimed)
+        plan.replayToTheEnd()
+        #expect(plan.durationNanoseconds == 20_000_000_000 + LoadPlan.replayExtraNanoseconds)
+        #expect(!plan.isTimed && plan.intervalNanoseconds == 500_000_000)
+        plan.pace = .rate(0.01)
+        plan.replayToTheEnd()
+        #expect(plan.durationNanoseconds == 100_000_000_000 + LoadPlan.replayExtraNanoseconds)
+        plan.pace = .recorded(speed: 1e-300)
+        plan.replayToTheEnd()
+        #expect(plan.durationNanoseconds == Schedule.nanosecondsMax + LoadPlan.replayExtraNanoseconds)
+    }
+
+    @Test func `times that are thousands of years apart are no trap`() {
+        let trace = read([Array("0,a,1,1,1,get,0\n8589934591,a,1,1,1,get,0\n8589934592,a,1,1,1,get,0\n1099511627775,a,1,1,1,get,0\n".utf8)])
+        #expect(trace.records.map(\.time) == [0, 8_589_934_591_000_000_000])
+        #expect(trace.linesSkipped == 2)
     }
 
     @Test func `a file may be read in any parts`() {

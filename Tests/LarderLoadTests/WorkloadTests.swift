@@ -103,6 +103,14 @@ enum Power {
         #expect(schedule.due(333_333 * 86_400 + 1) - schedule.due(333_333 * 86_400) == 3_000)
     }
 
+    @Test func `a rate that is nearly nothing is no trap`() {
+        for rate in [Double.leastNonzeroMagnitude, 1e-300, 1e-9] {
+            let schedule = Schedule(start: 7, rate: rate)
+            #expect(schedule.due(0) == 7)
+            #expect(schedule.due(1 << 40) == 7 + Schedule.nanosecondsMax)
+        }
+    }
+
     @Test func `a stall is counted for every request that came due in it`() {
         // A server that answers at once, but from second 1 to second 2 not at all. 1,000 requests a second.
         let schedule = Schedule(start: 0, rate: 1_000)

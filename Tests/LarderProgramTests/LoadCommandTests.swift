@@ -1,6 +1,7 @@
 // What is typed behind `larder load` against what is understood.
 
 import ArgumentParser
+import LarderBytes
 import LarderLoad
 import LarderPlatform
 import Testing
@@ -65,11 +66,64 @@ import Testing
         #expect(refusal("--trace", "f", "--verify").contains("trace"))
         #expect(refusal("--trace", "f", "--fill").contains("--fill"))
         #expect(refusal("--trace-speed", "2").contains("--trace"))
+        #expect(refusal("--trace", "f", "--ramp").contains("--ramp"))
+        #expect(refusal("--verify", "--mix", "get").contains("--fill"))
+        #expect(refusal("--verify", "--mix", "set").contains("no get"))
         #expect(refusal("--verify", "--ramp").contains("--ramp"))
         #expect(refusal("--verify", "--key-count", "10").contains("as many keys"))
         #expect(refusal("--record", "f", "--key-count", "100000001").contains("remember every key"))
         #expect(refusal("--dialect", "memcached", "--ttl", "31d").contains("--ttl"))
         #expect(refusal("--dialect", "memcached", "--ttl", "744h").contains("30 days"))
+    }
+
+    @Test func `a rate and the recorded times together are refused, as only one of them can be kept`() throws {
+        #expect(refusal("--trace", "f", "--trace-speed", "2", "--rate", "100").contains("one of them"))
+        #expect(try load("--trace", "f", "--rate", "100").shape.rate == 100)
+    }
+
+    private func replayDuration(_ arguments: String...) throws -> Int64 {
+        let command = try #require(try LarderCommand.parseAsRoot(["load", "--trace", "f"] + arguments) as? LoadCommand)
+        let conductor = LoadConductor(
+            address: SocketAddress(host: "127.0.0.1", port: 1), location: ServerLocation(host: "127.0.0.1", port: 1),
+            manner: Manner(dialect: .resp, host: "test"), shape: command.shape, content: command.content, judging: command.judging,
+            isQuiet: true, stop: StopSwitch())
+        var trace = Trace(recordsMax: 10, valueLimit: 10)
+        trace.read(Array("0,a,1,1,1,get,0\n30,a,1,1,1,get,0\n".utf8).rawSpan)
+        trace.finish()
+        return conductor.plan(replaying: trace).durationNanoseconds
+    }
+
+    @Test func `a trace that takes longer than a load without a duration is not cut off`() throws {
+        #expect(try replayDuration("--trace-speed", "1") > 30_000_000_000)
+        #expect(try replayDuration("--rate", "0.01") > 100_000_000_000)
+        #expect(try replayDuration() > 3_600_000_000_000)
+        #expect(try replayDuration("--trace-speed", "1", "--duration", "5s") == 5_000_000_000)
+    }
+
+    private func shortcoming(_ outcome: LoadOutcome, _ arguments: String...) throws -> String? {
+        let command = try #require(try LarderCommand.parseAsRoot(["load"] + arguments) as? LoadCommand)
+        let failure = LoadCommand.shortcoming(outcome, command.judging, ServerLocation(host: "127.0.0.1", port: 5))
+        if let failure { #expect(failure.status == .failed) }
+        return failure?.sentence
+    }
+
+    @Test func `a load whose server died is no success, except where that is what is recorded`() throws {
+        var outcome = LoadOutcome()
+        #expect(try shortcoming(outcome) == nil)
+        outcome.serverIsGone = true
+        outcome.tally.unanswered = 50
+        outcome.tally.unsent = 3_025
+        #expect(try shortcoming(outcome) == "127.0.0.1:5: the server was gone at the end: 50 requests were never answered, 3025 never sent")
+        #expect(try shortcoming(outcome, "--record", "f") == nil)
+    }
+
+    @Test func `a load that was to be judged and was not is no success`() throws {
+        var outcome = LoadOutcome()
+        outcome.faults = FaultCount()
+        #expect(try shortcoming(outcome, "--verify")?.contains("nothing was judged") == true)
+        #expect(try shortcoming(outcome, "--record", "f") == nil)
+        outcome.faults?.judged = 1
+        #expect(try shortcoming(outcome, "--verify") == nil)
     }
 
     @Test func `only this machine is loaded unless another was allowed`() throws {

@@ -86,6 +86,21 @@ import Testing
         #expect(try String(contentsOfFile: page, encoding: .utf8).contains("<svg"))
     }
 
+    @Test func `a replay that its duration cuts off says so`() throws {
+        let server = ServerProcess(arguments: ["--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let trace = server.directory + "/trace.csv"
+        let lines = (0..<3_600).map { "\($0),key,3,5,1,get,0\n" }
+        try lines.joined().write(toFile: trace, atomically: true, encoding: .utf8)
+        let whole = load(server, "--trace", trace)
+        #expect(whole.status == 0, "\(whole.error)")
+        #expect(!whole.output.contains("replayed "), "\(whole.output)")
+        let cut = load(server, "--trace", trace, "--trace-speed", "1", "--duration", "100ms")
+        #expect(cut.status == 0, "\(cut.error)")
+        #expect(cut.output.contains("replayed     1 of them, until the load ended"), "\(cut.output)")
+    }
+
     @Test func `a ramp finds a rate that does not hold`() throws {
         let server = ServerProcess(arguments: ["--durability", "off"])
         defer { server.removeDirectory() }

@@ -90,9 +90,15 @@ package struct LoadReport: Sendable {
                 "the generator used \(Figures.fixed(ownShare * 100, 0)) % of its threads: latencies may be its own; give it more --threads")
         }
         if outcome.tally.unsent > 0 {
-            warnings.append("\(Figures.count(outcome.tally.unsent)) requests came due and were never sent: the server did not keep up")
+            warnings.append(
+                "\(Figures.count(outcome.tally.unsent)) requests came due and were never sent: the server did not keep up; "
+                    + "their latency is the time until the end, and would have been more")
         }
-        if outcome.tally.unanswered > 0 { warnings.append("\(Figures.count(outcome.tally.unanswered)) requests were never answered") }
+        if outcome.tally.unanswered > 0 {
+            warnings.append(
+                "\(Figures.count(outcome.tally.unanswered)) requests were never answered; their latency is the time until they were given up")
+        }
+        if outcome.serverIsGone { warnings.append("the server was gone when the load ended") }
         return warnings
     }
 

@@ -90,9 +90,10 @@ extension LoadReport {
 package enum ProgressLine {
     /// - Parameters:
     ///   - elapsed: Nanoseconds since the measurement began; negative while it warms up.
-    package static func text(_ latest: (point: TimePoint?, replies: Int, errors: Int), elapsed: Int64, duration: Int64) -> String {
+    ///   - duration: How long it will last; nil where nobody knows.
+    package static func text(_ latest: (point: TimePoint?, replies: Int, errors: Int), elapsed: Int64, duration: Int64?) -> String {
         guard elapsed >= 0 else { return "warming up, \(Figures.fixed(Double(-elapsed) / 1e9, 0)) s" }
-        let left = "\(Figures.fixed(Double(max(0, duration - elapsed)) / 1e9, 0)) s left"
+        let left = duration.map { "\(Figures.fixed(Double(max(0, $0 - elapsed)) / 1e9, 0)) s left" } ?? "\(Figures.fixed(Double(elapsed) / 1e9, 0)) s"
         guard let point = latest.point else { return left }
         return "\(Figures.count(Int(point.rate)))/s, \(Figures.count(latest.errors)) errors, p50 \(Figures.time(point.median)), "
             + "p99 \(Figures.time(point.p99)), p99.9 \(Figures.time(point.p999)), \(left)"

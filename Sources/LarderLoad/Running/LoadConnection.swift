@@ -61,6 +61,10 @@ final class LoadConnection {
     /// When to connect again; `.max`: not.
     var reconnectAt = Int64.max
     var isReady = false
+    /// Whether the server cut it, or took it no more, since the last reply.
+    var isCut = false
+    /// At the end of a run: whether nothing more can be expected of it.
+    var isDead: Bool { isCut || inFlight > 0 }
 
     init(token: UInt64, source: OperationSource, depth: Int, judges: Bool, quota: Int) {
         self.token = token

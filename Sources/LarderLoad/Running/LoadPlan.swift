@@ -12,6 +12,17 @@ package enum Pace: Equatable, Sendable {
     case recorded(speed: Double)
 }
 
+extension Pace {
+    /// When request `record` of a trace is due, in nanoseconds from the start: at its place in the trace or at its time.
+    func time(ofRecord record: Int, in trace: Trace) -> Int64 {
+        switch self {
+        case .closed: 0
+        case .rate(let rate): Schedule(start: 0, rate: rate).due(record)
+        case .recorded(let speed): Int64(min(Double(trace.records[record].time) / speed, Double(Schedule.nanosecondsMax)))
+        }
+    }
+}
+
 /// What the operations are.
 package enum LoadContent: Sendable {
     case workload(Workload, OperationStream.Order)
@@ -31,6 +42,8 @@ package struct LoadPlan: Sendable {
     package var depth: Int
     package var warmupNanoseconds: Int64 = 0
     package var durationNanoseconds: Int64
+    /// Whether the duration only bounds a run that ends by itself.
+    package var durationIsLimit = false
     /// Requests of all connections together; nil: only the duration ends the run.
     package var requests: Int?
     /// Whether a connection that is lost is made anew. Not where replies are judged: what was under way on the old one
@@ -42,6 +55,9 @@ package struct LoadPlan: Sendable {
     package var greetingNanoseconds: Int64 = 5_000_000_000
 
     package static let reconnectNanoseconds: Int64 = 100_000_000
+    /// How much longer than its recorded time, or its rate, a replay to the end may take; in a closed loop, how long.
+    package static let replayExtraNanoseconds: Int64 = 60_000_000_000
+    package static let closedReplayNanoseconds: Int64 = 86_400_000_000_000
 
     package init(
         address: SocketAddress, manner: Manner, content: LoadContent, pace: Pace = .closed, connections: Int, threads: Int = 1,
@@ -60,9 +76,19 @@ package struct LoadPlan: Sendable {
         self.requests = requests
     }
 
+    /// Whether the run ends when the duration is over, rather than when its requests are answered.
+    package var isTimed: Bool { requests == nil && !durationIsLimit }
+
     /// How long an interval of the time series is: a hundred of them, or half a second where nobody knows how long it takes.
-    package var intervalNanoseconds: Int64 {
-        requests == nil ? max(durationNanoseconds / 100, 100_000_000) : 500_000_000
+    package var intervalNanoseconds: Int64 { isTimed ? max(durationNanoseconds / 100, 100_000_000) : 500_000_000 }
+
+    /// Lets a trace run to its end, unless the server does not keep up with it at all.
+    package mutating func replayToTheEnd() {
+        guard case .trace(let trace) = content, trace.count > 0 else { return }
+        durationIsLimit = true
+        durationNanoseconds =
+            pace == .closed
+            ? Self.closedReplayNanoseconds : pace.time(ofRecord: trace.count - 1, in: trace) + Self.replayExtraNanoseconds
     }
 
     /// The largest value that is sent.

@@ -8,7 +8,8 @@ import Synchronization
 /// What a run measured.
 package struct LoadOutcome: Sendable {
     package var tally = Tally()
-    /// From the moment a request was due (open loop) or sent (closed loop), by `LoadOperation.rawValue`.
+    /// From the moment a request was due (open loop) or sent (closed loop), by `LoadOperation.rawValue`. Those that were never
+    /// answered are in it with how long they waited: a lower bound.
     package var latencies: [Latencies] = LoadOperation.allCases.map { _ in LatencyLimits.empty() }
     /// From the moment a request was sent; empty in a closed loop, where it is the same.
     package var service = LatencyLimits.empty()
@@ -18,6 +19,8 @@ package struct LoadOutcome: Sendable {
     /// Processor time of this process while the run lasted.
     package var ownNanoseconds: Int64 = 0
     package var faults: FaultCount?
+    /// Requests were lost, and at the end no connection was left that answered.
+    package var serverIsGone = false
 
     package init() {}
 
@@ -115,6 +118,7 @@ package final class LoadRun: Sendable {
             outcome.seconds = max(outcome.seconds, worker.measuredSeconds)
         }
         outcome.ownNanoseconds = ownNanoseconds
+        outcome.serverIsGone = outcome.tally.lost > 0 && workers.allSatisfy { $0.isForsaken }
         outcome.points = board.points
         if outcome.points.isEmpty, outcome.seconds > 0 {
             outcome.points = [TimePoint(seconds: outcome.seconds, rate: outcome.rate, errors: outcome.tally.errors, outcome.latency)]

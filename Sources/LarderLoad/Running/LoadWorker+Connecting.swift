@@ -17,6 +17,7 @@ extension LoadWorker {
     func connectFailed(_ connection: LoadConnection, _ error: SystemError) {
         connection.link = nil
         guard start != .max else { return control.fail(.cannotConnect(error)) }
+        connection.isCut = true
         measurement.tally.connectsFailed += 1
         measurement.intervalErrors += 1
         scheduleReconnect(connection)
@@ -42,8 +43,11 @@ extension LoadWorker {
         poller.remove(link.socket.descriptor)
         connection.link = nil
         if start == .max { return control.fail(.closedAtOnce) }
-        if !orderly || connection.inFlight > 0 { measurement.tally.connectionsLost += 1 }
-        forgetInFlight(connection)
+        if !orderly || connection.inFlight > 0 {
+            measurement.tally.connectionsLost += 1
+            connection.isCut = true
+        }
+        forgetInFlight(connection, clock.elapsed())
         if orderly, plan.reconnects, drainUntil == .max {
             connect(connection)
         } else {
@@ -51,11 +55,14 @@ extension LoadWorker {
         }
     }
 
-    func forgetInFlight(_ connection: LoadConnection) {
+    /// What is in flight is given up at `now`: that long at least an answer took.
+    func forgetInFlight(_ connection: LoadConnection, _ now: Int64) {
         measurement.tally.unanswered += connection.inFlight
         measurement.intervalErrors += connection.inFlight
         while connection.inFlight > 0 {
-            leaveUnanswered(connection.oldest)
+            let request = connection.oldest
+            if request.intended >= measureFrom { measurement.countWait(request, until: now) }
+            leaveUnanswered(request)
             connection.pop()
         }
     }

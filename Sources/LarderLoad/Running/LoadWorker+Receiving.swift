@@ -75,6 +75,7 @@ extension LoadWorker {
     func takeReplies(_ link: LoadConnection.Link, _ connection: LoadConnection, _ now: Int64) throws(ReplyError) {
         let (end, closes) = try takeReplies(in: link.input, connection, now)
         link.input.consume(end)
+        if end > 0 { connection.isCut = false }
         if closes { return lose(connection, orderly: true) }
         // What nobody asked for.
         if connection.inFlight == 0, !link.input.isEmpty { throw .foreign }

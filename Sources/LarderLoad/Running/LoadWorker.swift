@@ -69,6 +69,8 @@ final class LoadWorker: @unchecked Sendable {
     var traceOrder: [(time: Int64, connection: Int)] = []
     let wallOffset: Int64
     var seenReady = false
+    /// When it has ended: whether no connection was left that answered.
+    var isForsaken = false
 
     init(
         _ plan: LoadPlan, thread: Int, control: RunControl, board: Board, clock: any Clock, ledger: ThreadLedger?,
@@ -172,11 +174,8 @@ final class LoadWorker: @unchecked Sendable {
     /// When request `record` of the trace is due in an open loop, in nanoseconds from the start: at its place in the trace or at
     /// its time, whatever connection has it.
     func time(ofRecord record: UInt32) -> Int64 {
-        switch plan.pace {
-        case .closed: 0
-        case .rate(let rate): Schedule(start: 0, rate: rate).due(Int(record))
-        case .recorded(let speed): Int64(Double(trace?.records[Int(record)].time ?? 0) / speed)
-        }
+        guard let trace else { return 0 }
+        return plan.pace.time(ofRecord: Int(record), in: trace)
     }
 
     var intervalEnd: Int64 { measureFrom + Int64(interval + 1) * board.intervalNanoseconds }
@@ -243,14 +242,27 @@ final class LoadWorker: @unchecked Sendable {
         ledger?.flush()
     }
 
-    func finish(_ now: Int64) {
-        // Due, and never sent: hiding them would hide a stall at the end.
-        if start != .max {
-            release(min(end, sendingEnded) - 1)
-            if plan.pace != .closed {
-                measurement.tally.unsent = connections.reduce(0) { $0 + min($1.allowed, $1.remaining) }
+    /// What came due and was never sent has waited until sending ended: hiding it would hide a stall at the end.
+    func countUnsent() {
+        let ended = min(end, sendingEnded)
+        release(ended - 1)
+        for connection in connections {
+            while connection.allowed > 0 {
+                let intended = due(connection, ended)
+                guard let operation = connection.next() else { break }
+                connection.allowed -= 1
+                measurement.tally.unsent += 1
+                if intended >= measureFrom { measurement.countWait(operation.kind, intended: intended, until: ended) }
             }
-            for connection in connections { forgetInFlight(connection) }
+        }
+    }
+
+    func finish(_ now: Int64) {
+        if start != .max {
+            isForsaken = connections.allSatisfy { $0.isDead }
+            measurement.tally.sent = connections.reduce(0) { $0 + $1.taken }
+            if plan.pace != .closed { countUnsent() }
+            for connection in connections { forgetInFlight(connection, now) }
             closeInterval(isLast: true)
         }
         for connection in connections {

@@ -37,6 +37,17 @@ struct Measurement {
         }
     }
 
+    /// A request that waited from `intended` until `end` and was given up then: its latency is at least that.
+    mutating func countWait(_ operation: LoadOperation, intended: Int64, until end: Int64) {
+        latencies[Int(operation.rawValue)].record(LatencyLimits.bounded(end - intended))
+    }
+
+    /// The same of a request that was sent.
+    mutating func countWait(_ request: InFlight, until end: Int64) {
+        countWait(request.operation, intended: request.intended, until: end)
+        if isOpenLoop { service.record(LatencyLimits.bounded(end - request.sent)) }
+    }
+
     /// The next interval begins.
     mutating func beginInterval() {
         // A copy of what is empty costs less than clearing what is not.

@@ -22,6 +22,8 @@ package struct Tally: Sendable {
     package var hits = 0
     package var misses = 0
     package var refused = 0
+    /// Requests that were sent, while warming up too.
+    package var sent = 0
     /// Sent, and never answered: the connection was lost, or the wait for the last replies was over.
     package var unanswered = 0
     /// Due in an open loop, and never sent.
@@ -36,6 +38,8 @@ package struct Tally: Sendable {
     package init() {}
 
     package var repliesTotal: Int { replies.reduce(0, +) }
+    /// Requests that came due and have no answer.
+    package var lost: Int { unanswered + unsent }
     /// What went wrong; what could not be sent in time is beside it.
     package var errors: Int { refused + unanswered + connectsFailed }
 
@@ -44,6 +48,7 @@ package struct Tally: Sendable {
         hits += other.hits
         misses += other.misses
         refused += other.refused
+        sent += other.sent
         unanswered += other.unanswered
         unsent += other.unsent
         connectionsLost += other.connectionsLost

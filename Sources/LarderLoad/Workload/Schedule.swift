@@ -4,6 +4,9 @@
 
 /// The moments of an open loop: request `n` of a thread is due at `start + n / rate`.
 package struct Schedule: Equatable, Sendable {
+    /// Nothing is due later than so long after the start: a hundred years and more.
+    package static let nanosecondsMax: Int64 = 4_000_000_000_000_000_000
+
     /// Nanoseconds.
     package let start: Int64
     /// Requests a second.
@@ -25,6 +28,7 @@ package struct Schedule: Equatable, Sendable {
         let position = Double(number) * Double(threads) + Double(thread)
         // Whole seconds apart from the rest, so that the digits of a long run are not lost in a floating-point number.
         let whole = (position / rate).rounded(.down)
+        guard whole < Double(Self.nanosecondsMax / 1_000_000_000) else { return start + Self.nanosecondsMax }
         let rest = (position - whole * rate) / rate
         return start + Int64(whole) * 1_000_000_000 + Int64((rest * 1e9).rounded())
     }

@@ -26,6 +26,9 @@ package struct Trace: Sendable {
     /// Keys longer than this are cut: memcached takes no longer ones.
     package static let keyBytesMax = 250
 
+    /// Timestamps from here on are none: nanoseconds would not fit.
+    private static let secondsMax: Int64 = 1 << 33
+
     private(set) var records: [TraceRecord] = []
     private var keys: [UInt8] = []
     /// Lines that are no requests.
@@ -106,7 +109,7 @@ package struct Trace: Sendable {
         if count == 7, fields[6].count > 0, line.byte(at: fields[6].end - 1) == 13 { fields[6].count -= 1 }
         guard count == 7, let time = Decimal.parse(line.slice(fields[0])), let keyBytes = Decimal.parse(line.slice(fields[2])),
             let valueBytes = Decimal.parse(line.slice(fields[3])), let lifetime = Decimal.parse(line.slice(fields[6])),
-            fields[1].count > 0, keyBytes >= 0, valueBytes >= 0, lifetime >= 0, lifetime < 1 << 40, time >= 0, time < 1 << 40,
+            fields[1].count > 0, keyBytes >= 0, valueBytes >= 0, lifetime >= 0, lifetime < 1 << 40, time >= 0, time < Self.secondsMax,
             let operation = Self.operation(line.slice(fields[5]))
         else {
             linesSkipped += 1

@@ -14,7 +14,8 @@ struct LoadCommand: ParsableCommand {
             Without --rate each connection sends the next requests when the last are answered (closed loop). With --rate, requests \
             are sent when they are due, and latency counts from then, so that a stall of the server shows. docs/load.md says more.
 
-            Exit status: 0 done; 1 the server could not be loaded, or --verify or --check found something wrong.
+            Exit status: 0 done; 1 the server could not be loaded or was gone at the end, or --verify or --check found something \
+            wrong, or --verify had nothing to judge.
             """)
 
     @OptionGroup var server: ServerOptions
@@ -42,9 +43,25 @@ struct LoadCommand: ParsableCommand {
         let report = try conductor.conduct()
         try format.write(LoadOutput(report))
         try outputs.write(report)
-        if let faults = report.outcome.faults, faults.total > 0 {
-            throw CommandFailure(.failed, "\(location): \(faults.total) answers were wrong")
+        if let failure = Self.shortcoming(report.outcome, judging, location) { throw failure }
+    }
+
+    /// Why a load that was carried out is no success.
+    static func shortcoming(_ outcome: LoadOutcome, _ judging: LoadJudgingOptions, _ location: ServerLocation) -> CommandFailure? {
+        if let faults = outcome.faults, faults.total > 0 {
+            return CommandFailure(.failed, "\(location): \(faults.total) answers were wrong")
         }
+        // Whoever records wants to see the server go.
+        if outcome.serverIsGone, judging.record == nil {
+            return CommandFailure(
+                .failed,
+                "\(location): the server was gone at the end: \(outcome.tally.unanswered) requests were never answered, "
+                    + "\(outcome.tally.unsent) never sent")
+        }
+        if judging.verify, outcome.faults?.judged == 0 {
+            return CommandFailure(.failed, "\(location): nothing was judged: no read of a key that this load had written was answered")
+        }
+        return nil
     }
 
     /// The address to load: on this machine, unless another was allowed. Of several, the first at which somebody answers.

@@ -61,10 +61,18 @@ struct LoadConductor {
         return plan
     }
 
+    func plan(replaying trace: Trace) -> LoadPlan {
+        var plan = plan(.trace(trace))
+        if let speed = content.traceSpeed { plan.pace = .recorded(speed: speed) }
+        if shape.duration == nil { plan.replayToTheEnd() }
+        return plan
+    }
+
     private func fill(_ workload: Workload, _ ledgers: [ThreadLedger]) throws(CommandFailure) -> LoadOutcome {
-        let plan = LoadPlan(
+        var plan = LoadPlan(
             address: address, manner: manner, content: .workload(workload, .filling), connections: shape.connections,
             threads: shape.threads, depth: max(shape.pipeline, Self.bulkDepth), durationNanoseconds: Self.bulkNanoseconds)
+        plan.durationIsLimit = true
         let outcome = try run(plan, ledgers, "fill")
         let stored = outcome.tally.repliesTotal - outcome.tally.refused
         guard stored == Int(workload.keyCount) || stop.isOn else {
@@ -104,10 +112,11 @@ struct LoadConductor {
         var trace = Trace(recordsMax: content.traceRequests, valueLimit: Int(LoadContentOptions.valueBytesMax))
         do throws(SystemError) { try trace.read(file: path) } catch { throw CommandFailure(.failed, "\(path): \(error)") }
         guard trace.count > 0 else { throw CommandFailure(.failed, "\(path): has no request; its lines have seven fields with commas between them") }
-        var plan = plan(.trace(trace))
-        if let speed = content.traceSpeed { plan.pace = .recorded(speed: speed) }
-        let outcome = try run(plan, [], "replay")
+        let outcome = try run(plan(replaying: trace), [], "replay")
         var description = describe("trace", "\(path), \(trace.count) requests\(trace.isCut ? ", more in the file" : "")")
+        if outcome.tally.sent < trace.count {
+            description.append(("replayed", "\(Figures.count(outcome.tally.sent)) of them, until the load ended\(stop.isOn ? " by a signal" : "")"))
+        }
         if trace.linesSkipped > 0 { description.append(("lines skipped", "\(trace.linesSkipped)")) }
         if let speed = content.traceSpeed { description.append(("speed", "\(speed)")) }
         return report(description, outcome)
@@ -125,10 +134,11 @@ struct LoadConductor {
 
         let workload = Workload(
             keys: promises.head.keys, keyCount: promises.head.keyCount, mix: .only(.get), valueBytes: .constant(0), seed: 1)
-        let plan = LoadPlan(
+        var plan = LoadPlan(
             address: address, manner: manner, content: .workload(workload, .reading(keys)),
             connections: min(shape.connections, keys.count), depth: max(shape.pipeline, Self.bulkDepth),
             durationNanoseconds: Self.bulkNanoseconds)
+        plan.durationIsLimit = true
         let ledger = ThreadLedger(promises, slack: manner.dialect.lifetimeSlack)
         let outcome = try run(plan, [ledger], "check")
         let judged = outcome.faults?.judged ?? 0
@@ -148,9 +158,9 @@ struct LoadConductor {
 
     private func run(_ plan: LoadPlan, _ ledgers: [ThreadLedger], _ name: String) throws(CommandFailure) -> LoadOutcome {
         let run = LoadRun(plan, ledgers: ledgers, stop: stop)
-        let progress = Progress(isQuiet: isQuiet, name: name)
+        let progress = LoadProgress(isQuiet: isQuiet, name: name)
         do throws(LoadFailure) {
-            let outcome = try run.run { progress.show(run.board, elapsed: $0, duration: plan.durationNanoseconds) }
+            let outcome = try run.run { progress.show(run.board, elapsed: $0, duration: plan.isTimed ? plan.durationNanoseconds : nil) }
             progress.clear()
             return outcome
         } catch {
@@ -216,36 +226,5 @@ struct LoadConductor {
             shape.ramp ? "ramp" : shape.rate.map { "open loop, \(Figures.count(Int($0)))/s" } ?? (content.traceSpeed == nil ? "closed loop" : "as recorded")
         let load = "\(pace); \(shape.connections) connections, \(shape.pipeline) in flight each, \(shape.threads) thread\(shape.threads == 1 ? "" : "s")"
         return [("server", "\(location), \(manner.dialect.rawValue)")] + (judging.check == nil ? [("load", load)] : []) + [(name, value)]
-    }
-}
-
-/// The line on standard error while a load runs.
-final class Progress {
-    private let isQuiet: Bool
-    private let name: String
-    private let isTerminal = StandardStreams.errorIsTerminal
-    private var shown: Int64?
-
-    init(isQuiet: Bool, name: String) {
-        self.isQuiet = isQuiet
-        self.name = name
-    }
-
-    /// Overwrites one line four times a second; where nobody can see that, a line every ten seconds.
-    func show(_ board: Board, elapsed: Int64, duration: Int64) {
-        guard !isQuiet else { return }
-        let interval: Int64 = isTerminal ? 250_000_000 : 10_000_000_000
-        guard let last = shown else {
-            shown = elapsed
-            return
-        }
-        guard elapsed - last >= interval else { return }
-        shown = elapsed
-        let line = "\(name): \(ProgressLine.text(board.latest, elapsed: elapsed, duration: duration))"
-        StandardStreams.writeError(isTerminal ? "\r\u{1B}[K\(line)" : "\(line)\n")
-    }
-
-    func clear() {
-        if !isQuiet, isTerminal { StandardStreams.writeError("\r\u{1B}[K") }
     }
 }

@@ -21,10 +21,10 @@ struct LoadShapeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Open loop: requests a second of all connections together.", valueName: "N"))
     var rate: Double?
 
-    @Option(help: ArgumentHelp("How long to measure; with --ramp, each step.", valueName: "TIME"), transform: LoadText.duration)
+    @Option(help: ArgumentHelp("How long to measure (10s; a trace to its end); with --ramp, each step.", valueName: "TIME"), transform: LoadText.duration)
     var duration: Int64?
 
-    @Option(help: ArgumentHelp("How long to load before measuring.", valueName: "TIME"), transform: LoadText.duration)
+    @Option(help: ArgumentHelp("How long to load before measuring (0).", valueName: "TIME"), transform: LoadText.duration)
     var warmup: Int64 = 0
 
     @Option(help: ArgumentHelp("Requests of all connections together, warming up included; then --duration is a limit (10m).", valueName: "N"))
@@ -39,7 +39,7 @@ struct LoadShapeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("How many times more the next step asks for.", valueName: "X"))
     var rampFactor = 1.5
 
-    @Option(help: ArgumentHelp("A step holds while 99 % of its requests are answered within this.", valueName: "TIME"), transform: LoadText.duration)
+    @Option(help: ArgumentHelp("A step holds while 99 % of its requests are answered within this (10ms).", valueName: "TIME"), transform: LoadText.duration)
     var rampLimit: Int64 = 10_000_000
 
     @Flag(inversion: .prefixedNo, help: "Make connections anew that are lost.")
@@ -165,6 +165,14 @@ struct LoadJudgingOptions: ParsableArguments {
         if check != nil, judges || shape.ramp || content.fill || content.trace != nil || shape.rate != nil {
             throw ValidationError("--check only reads, and goes with none of --verify, --record, --ramp, --rate, --fill, --trace")
         }
+        if content.trace != nil, shape.ramp { throw ValidationError("--ramp chooses the rates itself, and a trace has its own times") }
+        if content.traceSpeed != nil, shape.rate != nil {
+            throw ValidationError("--trace-speed replays at the recorded times, --rate at its own; give one of them")
+        }
+        if verify, !content.fill, let mix = content.parsedMix, !mix.has(.set), !mix.has(.delete) {
+            throw ValidationError("--verify judges what this load has written: --fill, or have set in --mix")
+        }
+        if verify, let mix = content.parsedMix, !mix.has(.get) { throw ValidationError("--verify judges reads, and --mix has no get") }
         if judges, content.trace != nil { throw ValidationError("a trace cannot be judged: its keys and values are what was recorded") }
         if judges, shape.ramp { throw ValidationError("--ramp looks for a rate; judge at one, with --rate") }
         if judges, content.keyCount < UInt64(shape.connections) { throw ValidationError("--verify and --record need as many keys as connections") }
