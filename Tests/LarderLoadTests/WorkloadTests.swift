@@ -83,9 +83,20 @@ enum Power {
         #expect(KeyFormat(prefix: "load/", length: 10, count: 100_001) == nil, "six digits in five places")
         #expect(KeyFormat(prefix: "load/", length: 10, count: 100_000) != nil)
         #expect(KeyFormat(prefix: "a b", length: 10, count: 1) == nil)
-        #expect(KeyFormat(prefix: "_a", length: 10, count: 1) == nil)
+        #expect(KeyFormat(prefix: "a\u{7F}", length: 10, count: 1) == nil)
+        #expect(KeyFormat(prefix: "ä", length: 10, count: 1) == nil)
         #expect(KeyFormat(prefix: "a", length: 251, count: 1) == nil)
         #expect(KeyFormat(prefix: "a\r\nget b", length: 20, count: 1) == nil)
+    }
+
+    @Test func `keys as other servers have them can be asked for, where the dialect carries them`() throws {
+        let format = try #require(KeyFormat(prefix: "user:{1}_%:", length: 20, count: 1_000))
+        #expect(format.text(7) == "user:{1}_%:000000007")
+        for dialect in [LoadDialect.binary, .resp, .memcached] { #expect(dialect.carries(format)) }
+        #expect(!LoadDialect.http.carries(format))
+        for (prefix, isCarried) in [("user:1:", true), ("~a/b=@", true), ("a?", false), ("a#", false), ("a%20", false), ("\"a", false)] {
+            #expect(LoadDialect.http.carries(try #require(KeyFormat(prefix: prefix, length: 20, count: 10))) == isCarried, "\(prefix)")
+        }
     }
 
     // MARK: Schedule

@@ -53,6 +53,8 @@ import Testing
         #expect(refusal("--key-count", "0").contains("--key-count"))
         #expect(refusal("--key-length", "6").contains("--key-length"))
         #expect(refusal("--key-prefix", "a b").contains("--key-prefix"))
+        #expect(refusal("--dialect", "http", "--key-prefix", "a?b").contains("--key-prefix"))
+        #expect(refusal("--dialect", "resp", "--key-prefix", "a?b:") == "")
         #expect(refusal("--path", "kv/").contains("--path"))
         #expect(refusal("--namespace", "a\r\nb").contains("--namespace"))
         #expect(refusal("--dialect", "gopher").contains("gopher"))

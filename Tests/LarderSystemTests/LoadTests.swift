@@ -82,6 +82,9 @@ import Testing
         let nowhere = load(server, "--duration", "1h", "--report", server.directory + "/absent/report.html")
         #expect(nowhere.status == 1)
         #expect(nowhere.error.contains("report.html: cannot be written"), "\(nowhere.error)")
+        let folder = load(server, "--duration", "1h", "--report", server.directory)
+        #expect(folder.status == 1)
+        #expect(folder.error.contains("is a directory; say the name of a file"), "\(folder.error)")
         #expect(try String(contentsOfFile: hdr, encoding: .utf8).contains("#[Mean"))
         #expect(try String(contentsOfFile: page, encoding: .utf8).contains("<svg"))
     }

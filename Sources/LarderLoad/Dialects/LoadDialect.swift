@@ -15,6 +15,13 @@ package enum LoadDialect: String, Sendable, CaseIterable {
     /// memcached moves its clock once a second.
     package var lifetimeSlack: Int64 { self == .memcached ? 2_100 : 10 }
 
+    /// Whether keys can be sent as they are. In a path, what has a meaning or is no part of one would have to be escaped.
+    package func carries(_ keys: KeyFormat) -> Bool { self != .http || keys.prefix.allSatisfy(Self.isPathByte) }
+
+    private static let pathSigns = Set("/-._~!$&'()*+,;=:@".utf8)
+
+    private static func isPathByte(_ byte: UInt8) -> Bool { KeyFormat.isLegal(byte) || pathSigns.contains(byte) }
+
     /// Whether lifetimes are whole seconds on the wire.
     package var lifetimeInSeconds: Bool { self == .http || self == .memcached }
 }

@@ -84,6 +84,9 @@ extension LoadReport {
         outcome.latency.outputPercentileDistribution(to: &text, outputValueUnitScalingRatio: 1e6)
         return text
     }
+
+    /// The distribution as one interval of HdrHistogram's log, which can be merged with those of other loads.
+    package var histogramLog: String { HistogramLog.text(outcome.latency, began: outcome.began, seconds: outcome.seconds) }
 }
 
 /// The line that is shown while a load runs.

@@ -14,6 +14,8 @@ package struct LoadOutcome: Sendable {
     /// From the moment a request was sent; empty in a closed loop, where it is the same.
     package var service = LatencyLimits.empty()
     package var points: [TimePoint] = []
+    /// When the measurement began, in Unix milliseconds; 0: it did not.
+    package var began: Int64 = 0
     /// How long requests were sent and measured, without warming up and without waiting for the last replies.
     package var seconds = 0.0
     /// Processor time of this process while the run lasted.
@@ -117,6 +119,7 @@ package final class LoadRun: Sendable {
             outcome.service.add(worker.measurement.service)
             outcome.seconds = max(outcome.seconds, worker.measuredSeconds)
         }
+        if let first = workers.first, first.start != .max { outcome.began = first.wall(first.measureFrom) }
         outcome.ownNanoseconds = ownNanoseconds
         outcome.serverIsGone = outcome.tally.lost > 0 && workers.allSatisfy { $0.isForsaken }
         outcome.points = board.points

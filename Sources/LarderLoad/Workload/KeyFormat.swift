@@ -2,7 +2,7 @@
 
 import LarderBytes
 
-/// The form of keys. Legal in every dialect as long as the prefix is.
+/// The form of keys. Every dialect but HTTP carries all of them.
 package struct KeyFormat: Equatable, Sendable {
     package let prefix: [UInt8]
     /// Bytes of a key, the prefix included.
@@ -12,16 +12,16 @@ package struct KeyFormat: Equatable, Sendable {
 
     /// - Parameter count: How many keys there are; the digits of the last have to fit.
     /// - Returns: nil when they do not, when a key has more than 250 bytes (memcached's limit), or when the prefix has
-    ///   bytes other than `a-z A-Z 0-9 - _ / = .`.
+    ///   bytes that are no printable ASCII, or a space. Whether the server takes such keys is for it to say.
     package init?(prefix: String, length: Int, count: UInt64) {
         let digits = String(max(count, 1) - 1).utf8.count
         let bytes = Array(prefix.utf8)
-        guard length <= Self.lengthMax, bytes.count + digits <= length, bytes.allSatisfy(Self.isLegal), bytes.first != UInt8(ascii: "_")
-        else { return nil }
+        guard length <= Self.lengthMax, bytes.count + digits <= length, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
         self.prefix = bytes
         self.length = length
     }
 
+    /// Whether every server takes keys with such a byte: `a-z A-Z 0-9 - _ / = .`.
     static func isLegal(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),

@@ -129,6 +129,9 @@ struct LoadConductor {
             throw CommandFailure(.failed, "\(path): \(error)")
         }
         guard let promises else { throw CommandFailure(.failed, "\(path): is no file of acknowledgements, or its head is damaged") }
+        guard manner.dialect.carries(promises.head.keys) else {
+            throw CommandFailure(.failed, "\(path): its keys cannot stand in an HTTP path as they are; check with another --dialect")
+        }
         let keys = promises.promisedKeys
         guard !keys.isEmpty else { throw CommandFailure(.failed, "\(path): nothing was acknowledged") }
 

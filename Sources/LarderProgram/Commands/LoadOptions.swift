@@ -133,7 +133,7 @@ struct LoadContentOptions: ParsableArguments {
         guard (1...1_000_000_000).contains(keyCount) else { throw ValidationError("--key-count is 1 to 1000000000") }
         guard keyFormat != nil else {
             throw ValidationError(
-                "--key-length and --key-prefix: a key has at most \(KeyFormat.lengthMax) bytes of a-z A-Z 0-9 - _ / = ., and its number fits behind the prefix")
+                "--key-length and --key-prefix: a key has at most \(KeyFormat.lengthMax) bytes of printable ASCII without spaces, and its number fits behind the prefix")
         }
         guard valueSizes != nil else { throw ValidationError("--values: \"\(values)\" is no distribution of sizes up to 64MiB") }
         guard lifetimes != nil else { throw ValidationError("--ttl: \"\(ttl)\" is no distribution of lifetimes") }
@@ -173,6 +173,9 @@ struct LoadJudgingOptions: ParsableArguments {
             throw ValidationError("--verify judges what this load has written: --fill, or have set in --mix")
         }
         if verify, let mix = content.parsedMix, !mix.has(.get) { throw ValidationError("--verify judges reads, and --mix has no get") }
+        if let keys = content.keyFormat, !shape.dialect.carries(keys) {
+            throw ValidationError("--key-prefix: \"\(content.keyPrefix)\" cannot stand in an HTTP path as it is")
+        }
         if judges, content.trace != nil { throw ValidationError("a trace cannot be judged: its keys and values are what was recorded") }
         if judges, shape.ramp { throw ValidationError("--ramp looks for a rate; judge at one, with --rate") }
         if judges, content.keyCount < UInt64(shape.connections) { throw ValidationError("--verify and --record need as many keys as connections") }
@@ -185,7 +188,7 @@ struct LoadJudgingOptions: ParsableArguments {
 
 /// What to write.
 struct LoadOutputOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Write the latencies by percentile, as HdrHistogram does, in milliseconds.", valueName: "FILE"))
+    @Option(help: ArgumentHelp("Write the latencies by percentile, as HdrHistogram does, in milliseconds; a FILE.hlog gets its interval log.", valueName: "FILE"))
     var hdr: String?
 
     @Option(help: ArgumentHelp("Write a page with plots.", valueName: "FILE.html"))

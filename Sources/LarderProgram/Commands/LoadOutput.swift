@@ -144,11 +144,14 @@ extension LoadOutputOptions {
 
     /// Writes the files that were asked for.
     func write(_ report: LoadReport) throws(CommandFailure) {
-        if let hdr { try Self.write(report.percentileDistribution, to: hdr) }
+        if let hdr { try Self.write(hdr.hasSuffix(".hlog") ? report.histogramLog : report.percentileDistribution, to: hdr) }
         if let path = self.report { try Self.write(report.html, to: path) }
     }
 
     private static func write(_ text: String, to path: String) throws(CommandFailure) {
+        if (try? URL(fileURLWithPath: path).resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory == true {
+            throw CommandFailure(.failed, "\(path): is a directory; say the name of a file in it")
+        }
         do { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) } catch {
             throw CommandFailure(.failed, "\(path): cannot be written: \(error.localizedDescription)")
         }
