@@ -1,9 +1,9 @@
 # make run     build, and serve on 127.0.0.1:7400 with data in ./data
 # make test    build with optimisation, and run every test
 # make build   build the program: .build/release/larder
-# make bench-engine   measure beside Valkey, Redis, memcached and nginx, and write docs/benchmarks.md; some 25 minutes.
-#              ARGUMENTS="--only get,set" measures some and writes nothing
-# make bench-eviction   compare misses with libCacheSim's S3-FIFO, which comes from PyPI; some 15 minutes
+# make bench-engine   measure beside Valkey, Redis, memcached and nginx, and write docs/benchmarks.md and the README's table; some
+#              28 minutes. ARGUMENTS="--only get,set" measures some and writes nothing
+# make bench-eviction   compare misses with those of libCacheSim, which comes from PyPI; some 15 minutes
 # make bench-micro    table, slab, wheel, log, codecs, listing by themselves
 # make compatibility  run the tests of client libraries that others wrote; they come from PyPI; some 10 minutes
 # make figures        run the suites of reliability, and write what they counted into docs/reliability.md; some 5 minutes
@@ -44,7 +44,7 @@ bench-engine: build
 	$(SWIFT) build $(RELEASE) --product floor
 	$(SWIFT) build $(RELEASE) --product side-by-side
 	$(SWIFT) build $(RELEASE) --product cache-ratio
-	taskset -c 1 .build/release/side-by-side .build/release/larder --report docs/benchmarks.md $(ARGUMENTS)
+	taskset -c 1 .build/release/side-by-side .build/release/larder --report docs/benchmarks.md --readme README.md $(ARGUMENTS)
 
 bench-eviction:
 	@./scripts/setup tests

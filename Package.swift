@@ -76,7 +76,11 @@ let package = Package(
         // How does it compare, and does it do what was promised? `make bench-engine` runs it beside its peers, and beside a
         // loop in C that does nothing but answer.
         .executableTarget(
-            name: "side-by-side", dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "LarderEngine"],
+            name: "side-by-side",
+            dependencies: [
+                "LarderBytes", "LarderPlatform", "LarderWire", "LarderEngine", "LarderLoad",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
             path: "Benchmarks/SideBySide", swiftSettings: testSettings),
         .executableTarget(name: "floor", path: "Benchmarks/Floor"),
         // The parts of the machine by themselves.

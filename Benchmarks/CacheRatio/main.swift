@@ -1,7 +1,7 @@
-// How often does the store miss as a cache? Plays the traces of `CacheTraces` to a store of 256 shards, and to plain S3-FIFO
-// and LRU.
+// How often does the store miss as a cache? Plays the traces of `CacheTraces` to a store of 256 shards, and to a plain
+// S3-FIFO.
 //
-//     cache-ratio play KIND KEYS REQUESTS SEED PERCENT    prints: limit in bytes, then the miss ratios of the three
+//     cache-ratio play KIND KEYS REQUESTS SEED PERCENT    prints: limit in bytes, then the miss ratios of the two
 //     cache-ratio write KIND KEYS REQUESTS SEED FILE      writes the trace as libCacheSim reads it (oracleGeneral)
 //
 // KIND is a number from 0. A request that misses stores the entry; a second has a thousand requests. `scripts/compare-eviction`
@@ -72,8 +72,7 @@ case "play":
         if index % 1_000 == 0 { _ = store.maintain(now: start + Int64(index), budget: 1_000) }
     }
     var plain = ReferenceS3FIFO(capacity: limit)
-    var recent = ReferenceLRU(capacity: limit)
-    print(limit, Double(misses) / Double(count), plain.missRatio(trace, size: Sizes.of), recent.missRatio(trace, size: Sizes.of))
+    print(limit, Double(misses) / Double(count), plain.missRatio(trace, size: Sizes.of))
 case "write":
     var next: [Int: Int] = [:]
     var nexts = [Int64](repeating: -1, count: count)

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { header = 12, value = 100, reply = header + value, input_bytes = 1 << 16, connections_max = 4096 };
+enum { header = 12, reply_magic = 0xAE, value = 100, reply = header + value, input_bytes = 1 << 16, connections_max = 4096 };
 
 static unsigned char input[input_bytes];
 static unsigned char output[input_bytes / header * reply];
@@ -40,7 +40,7 @@ static void serve(int connection) {
         if (length > sizeof rest->bytes - header) { leave(connection); return; }
         if (end - position < header + length) break;
         memset(output + made, 0, header);
-        output[made] = input[position];
+        output[made] = reply_magic;
         memcpy(output + made + 4, input + position + 4, 4);
         uint32_t answer = value;
         memcpy(output + made + 8, &answer, 4);

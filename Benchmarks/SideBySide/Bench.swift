@@ -1,6 +1,7 @@
 // What all measures share: how large and how long, who takes part, and rounds in turn.
 
 import Glibc
+import LarderLoad
 
 /// How large and how long. What is not asked for on the command line is as the targets want it.
 struct Parameters {
@@ -21,6 +22,10 @@ struct Parameters {
     var idleConnections = 10_000
     /// How long memory that falls free is waited for.
     var patienceSeconds = 60.0
+    /// Of what takes long and is told by one figure a round.
+    var longRounds = 3
+    /// Of a server, for what happens in each once.
+    var lives = 5
 
     static let quick: Parameters = {
         var quick = Parameters()
@@ -35,6 +40,8 @@ struct Parameters {
         quick.cachedKeys = 0
         quick.idleConnections = 200
         quick.patienceSeconds = 0.5
+        quick.longRounds = 1
+        quick.lives = 1
         return quick
     }()
 }
@@ -106,12 +113,11 @@ final class Bench {
     }
 
     func fill(_ server: Server, _ keys: Int, _ form: EntryForm = EntryForm()) throws {
-        if case .http(let path) = server.contender.dialect, path == "/" { return }
-        if server.contender.name == contenders.floor.name { return }
+        if server.contender.isConstant { return }
         try Load(server, connections: 4, depth: 64).fill(0..<keys, form)
     }
 
-    func measure(_ server: Server, _ operation: Load.Operation, depth: Int, seed: UInt64) throws -> Sample {
+    func measure(_ server: Server, _ operation: LoadOperation, depth: Int, seed: UInt64) throws -> Sample {
         let load = try Load(server, connections: parameters.connections, depth: depth)
         let before = server.usage
         let start = monotonicSeconds()
@@ -121,7 +127,7 @@ final class Bench {
     }
 
     /// One round that does not count, then the rounds, all servers in turn in each.
-    func costs(_ servers: [Server], _ operation: Load.Operation, depth: Int, rounds: Int? = nil) throws -> [Cost] {
+    func costs(_ servers: [Server], _ operation: LoadOperation, depth: Int, rounds: Int? = nil) throws -> [Cost] {
         try costs(servers, rounds: rounds) { server, round in try measure(server, operation, depth: depth, seed: UInt64(round)) }
     }
 
@@ -144,8 +150,10 @@ extension [Cost] {
     subscript(_ contender: Contender) -> Cost? { first { $0.name == contender.name } }
 
     /// A table of all.
-    func table(_ title: String, notes: [String] = []) -> Table {
-        Table(title: title, head: Cost.head, lines: map(\.line), notes: notes)
+    ///
+    /// - Parameter brief: What the table of costs calls it, which has a line of it then.
+    func table(_ title: String, brief: String? = nil, notes: [String] = []) -> Table {
+        Table(title: title, head: Cost.head, lines: map(\.line), notes: notes, brief: brief, costs: self)
     }
 
     /// Holds a contender's total against another's, and its user part as well.

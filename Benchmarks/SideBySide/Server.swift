@@ -2,6 +2,7 @@
 
 import Glibc
 import LarderBytes
+import LarderLoad
 import LarderPlatform
 
 final class Server {
@@ -84,7 +85,7 @@ final class Server {
     /// The process's own clock, and its user and system ticks; of all its children too where it has workers.
     var usage: Usage {
         var result = Usage()
-        for process in [process] + children {
+        for process in [process] + Self.children(of: process) {
             // The clock of another process: its id, inverted, above three bits that say "processor time, whole process".
             result.nanoseconds += clockNanoseconds(clockid_t(bitPattern: ~UInt32(bitPattern: process) << 3 | 2))
             let fields = readText("/proc/\(process)/stat").split(separator: ")").last?.split(separator: " ") ?? []
@@ -96,26 +97,24 @@ final class Server {
         return result
     }
 
-    var hasChildren: Bool { !children.isEmpty }
-
-    /// What children do not share any more with those whom they were forked from.
-    var privateBytesOfChildren: Int {
-        children.reduce(0) { $0 + kibibytes("/proc/\($1)/smaps_rollup", "Private_Dirty:") * 1_024 }
-    }
-
-    private var children: [pid_t] {
+    static func children(of process: pid_t) -> [pid_t] {
         readText("/proc/\(process)/task/\(process)/children").split(separator: " ").compactMap { pid_t($0) }
     }
 
+    /// What processes do not share any more with those whom they were forked from.
+    static func privateBytes(of processes: [pid_t]) -> Int {
+        processes.reduce(0) { $0 + kibibytes("/proc/\($1)/smaps_rollup", "Private_Dirty:") * 1_024 }
+    }
+
     /// Bytes of memory that it has now, page by page, not the kernel's estimate.
-    var residentBytes: Int { kibibytes("/proc/\(process)/smaps_rollup", "Rss:") * 1_024 }
+    var residentBytes: Int { Self.kibibytes("/proc/\(process)/smaps_rollup", "Rss:") * 1_024 }
 
     /// The most that it had since `forgetPeak`.
-    var peakBytes: Int { kibibytes("/proc/\(process)/status", "VmHWM:") * 1_024 }
+    var peakBytes: Int { Self.kibibytes("/proc/\(process)/status", "VmHWM:") * 1_024 }
 
     func forgetPeak() { try? writeText("/proc/\(process)/clear_refs", "5") }
 
-    private func kibibytes(_ path: String, _ name: String) -> Int {
+    private static func kibibytes(_ path: String, _ name: String) -> Int {
         let line = readText(path).split(separator: "\n").first { $0.hasPrefix(name) }
         return line.flatMap { Int($0.split(separator: " ").dropFirst().first ?? "") } ?? 0
     }
@@ -124,8 +123,8 @@ final class Server {
 
     /// Keys that it holds, those included that are gone for readers but not from memory.
     func keyCount() throws -> Int {
-        switch contender.dialect {
-        case .larder, .http: return Int(try metrics()["larder_keys"] ?? 0)
+        switch contender.manner.dialect {
+        case .binary, .http: return Int(try metrics()["larder_keys"] ?? 0)
         case .resp: return Int(try ask("DBSIZE\r\n", until: "\r\n").dropFirst()) ?? -1
         case .memcached:
             let line = try ask("stats\r\n", until: "END\r\n").split(separator: "\r\n").first { $0.hasPrefix("STAT curr_items ") }

@@ -2,12 +2,13 @@
 //
 // Starts Larder and its peers on loopback, each with one thread on processor 0, gives them the same work, and measures rounds
 // in turn, so that a busy moment of the machine hits them alike. Time is the server process's own processor clock; the load
-// runs in this process, on another processor. Prints the tables and, when everything was measured, writes them to a file.
+// runs in this process, on another processor. Prints the tables and, when everything was measured, writes them
+// to a file, and what requests cost to another.
 
 import Glibc
 
 let usage = """
-    usage: side-by-side LARDER-BINARY [--only NAME,NAME] [--quick] [--report FILE]
+    usage: side-by-side LARDER-BINARY [--only NAME,NAME] [--quick] [--report FILE] [--readme FILE]
                         [--keys N] [--rounds N] [--seconds S] [--connections N]
     measures: \(Measure.all.map(\.name).joined(separator: ", "))
     """
@@ -28,6 +29,7 @@ var parameters = Parameters()
 var only: [String] = []
 var binary: String?
 var reportPath: String?
+var readmePath: String?
 var isQuick = false
 
 var arguments = CommandLine.arguments.dropFirst()
@@ -46,6 +48,7 @@ while let argument = arguments.popFirst() {
     case "--connections": parameters.connections = number { Int($0) }
     case "--only": only = (arguments.popFirst() ?? "").split(separator: ",").map(String.init)
     case "--report": reportPath = arguments.popFirst()
+    case "--readme": readmePath = arguments.popFirst()
     case _ where argument.hasPrefix("-"): refuse(usage)
     default: binary = argument
     }
@@ -71,11 +74,14 @@ for measure in Measure.all where only.isEmpty || only.contains(measure.name) {
     }
     say("(\(measure.name): \(fixed(monotonicSeconds() - began, 1)) s)\n")
 }
-say("\n" + report.summary)
-if let reportPath, failures == 0, only.isEmpty, !isQuick {
+say("\n" + report.summary + report.costs(bench.columns))
+if failures == 0, only.isEmpty, !isQuick {
     do {
-        try report.write(to: reportPath)
-        say("written to \(reportPath)")
+        for (path, text) in [(reportPath, report.markdown), (readmePath, report.costs(bench.columns))] {
+            guard let path else { continue }
+            try Report.write(text, to: path)
+            say("written to \(path)")
+        }
     } catch {
         failures += 1
         say("\(error)")

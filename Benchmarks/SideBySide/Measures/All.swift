@@ -2,7 +2,7 @@
 
 extension Measure {
     static let all: [Measure] = [
-        get, resp, memcachedText, redisBenchmark, set, log, latency, stalls, memory, expiry, holds, snapshot, engine, http, eviction, listing, idle,
+        get, set, resp, memcachedText, redisBenchmark, log, latency, stalls, memory, expiry, holds, snapshot, engine, http, eviction, listing, idle,
     ]
 }
 
@@ -21,5 +21,13 @@ extension Bench {
             text += isHere(contender) ? "\n- \(contender.name): \(version(of: contender))" : "\n- \(contender.name): not here, so left out. \(contender.source)"
         }
         return text
+    }
+
+    /// Of the table of costs.
+    var columns: [(name: String, version: String)] {
+        [contenders.larder, contenders.valkey, contenders.redis, contenders.memcached, contenders.nginx].filter(isHere).map { contender in
+            let numbers = version(of: contender).split { !$0.isNumber && $0 != "." }
+            return (contender.name, numbers.first { $0.contains(".") }.map(String.init) ?? "")
+        }
     }
 }

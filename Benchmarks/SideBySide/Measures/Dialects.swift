@@ -1,6 +1,7 @@
 // The dialects of others, spoken by those who brought them and by Larder; and a client that is none of ours.
 
 import Glibc
+import LarderLoad
 
 extension Measure {
     static let resp = Measure(name: "resp") { bench in
@@ -39,7 +40,7 @@ extension Measure {
         let costs = try DialectCosts(bench, [larder, all.valkey, all.redis], isForeign: true)
         return Finding(
             rows: [Row(22, question, costs.checks(larder, against: [all.valkey, all.redis]))],
-            tables: costs.tables("RESP, by redis-benchmark"))
+            tables: costs.tables("RESP, by redis-benchmark", isBrief: false))
     }
 }
 
@@ -60,7 +61,7 @@ private struct DialectCosts {
                 try bench.fill(server, bench.parameters.keys)
             }
         }
-        func costs(_ operation: Load.Operation, _ depth: Int) throws -> [Cost] {
+        func costs(_ operation: LoadOperation, _ depth: Int) throws -> [Cost] {
             guard isForeign else { return try bench.costs(servers, operation, depth: depth) }
             let requests = Int(bench.parameters.seconds * (depth == 1 ? 80_000 : 500_000))
             return try bench.costs(servers) { server, _ in try bench.redisBenchmark(server, operation, depth: depth, requests: requests) }
@@ -82,17 +83,19 @@ private struct DialectCosts {
         return checks
     }
 
-    func tables(_ dialect: String) -> [Table] {
-        [
-            singleGet.table("GET of 100 bytes, \(dialect), 1 in flight"), deepGet.table("GET of 100 bytes, \(dialect), 32 in flight"),
-            singleSet.table("SET of 100 bytes, \(dialect), 1 in flight"), deepSet.table("SET of 100 bytes, \(dialect), 32 in flight"),
-        ]
+    /// - Parameter isBrief: Whether the table of costs has a line of each.
+    func tables(_ dialect: String, isBrief: Bool = true) -> [Table] {
+        let all = [("GET", 1, singleGet), ("GET", 32, deepGet), ("SET", 1, singleSet), ("SET", 32, deepSet)]
+        return all.map { name, depth, costs in
+            costs.table(
+                "\(name) of 100 bytes, \(dialect), \(depth) in flight", brief: isBrief ? "\(name), \(dialect), \(depth) in flight" : nil)
+        }
     }
 }
 
 extension Bench {
     /// One round of `redis-benchmark`.
-    fileprivate func redisBenchmark(_ server: Server, _ operation: Load.Operation, depth: Int, requests: Int) throws -> Sample {
+    fileprivate func redisBenchmark(_ server: Server, _ operation: LoadOperation, depth: Int, requests: Int) throws -> Sample {
         let before = server.usage
         let start = monotonicSeconds()
         let process = spawn([

@@ -6,6 +6,13 @@ import LarderEngine
 import LarderPlatform
 import Synchronization
 
+/// Something that another thread says once.
+final class Flag: Sendable {
+    private let word = Atomic<Bool>(false)
+    var isSet: Bool { word.load(ordering: .acquiring) }
+    func set() { word.store(true, ordering: .releasing) }
+}
+
 extension Measure {
     static let engine = Measure(name: "engine") { bench in
         let keys = bench.parameters.keys
@@ -14,7 +21,7 @@ extension Measure {
             namespaces: NamespaceTable(settings: NamespaceSettings(durability: .off, keyRule: .bytes)))
         let value = [UInt8](repeating: 7, count: 100)
         for number in 0..<keys {
-            let key = Dialect.key(number)
+            let key = key(number)
             let hash = store.hash(store.namespaces.default, key.span.bytes)
             _ = store.put(store.namespaces.default, key: key.span.bytes, hash: hash, value: value.span.bytes, now: 1)
         }
@@ -62,6 +69,19 @@ extension Measure {
             ])
     }
 
+    /// Sixteen digits.
+    private static func key(_ number: Int) -> InlineArray<16, UInt8> {
+        var key = InlineArray<16, UInt8>(repeating: UInt8(ascii: "0"))
+        var rest = number
+        var position = 15
+        while rest > 0, position >= 0 {
+            key[position] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+            position -= 1
+        }
+        return key
+    }
+
     private struct Result {
         var rate: Double
         /// Processor time of an operation.
@@ -107,7 +127,7 @@ extension Measure {
         let namespace = store.namespaces.default
         let value = [UInt8](repeating: 7, count: 100)
         var batch = [(key: InlineArray<16, UInt8>, hash: KeyHash)](
-            repeating: (Dialect.key(0), store.hash(namespace, Dialect.key(0).span.bytes)), count: 32)
+            repeating: (key(0), store.hash(namespace, key(0).span.bytes)), count: 32)
         var done = 0
         var found = 0
         while !stop.isSet {
@@ -116,7 +136,7 @@ extension Measure {
                 random ^= random >> 7
                 random ^= random << 17
                 let isHot = hot && (done + index) % 10 != 0 && random >> 40 % 10 != 0
-                let key = Dialect.key(isHot ? 0 : Int(random % UInt64(keys)))
+                let key = key(isHot ? 0 : Int(random % UInt64(keys)))
                 let hash = store.hash(namespace, key.span.bytes)
                 batch[index] = (key, hash)
                 store.prefetch(hash)

@@ -29,13 +29,13 @@ extension Measure {
                     16, row,
                     [
                         .atMost("worst difference from libCacheSim's S3-FIFO ", differences.max() ?? .nan, 0.01, unit: "", digits: 4),
-                        .atMost("traces not below LRU, but for that whose favour moves on: ", Double(overLRU.count), 0, unit: "", digits: 0),
+                        .atMost("traces not below its LRU, but for that whose favour moves on: ", Double(overLRU.count), 0, unit: "", digits: 0),
                     ])
             ],
             tables: [
                 Table(
                     title: "Miss ratios of a cache: \(grouped(keys)) keys, \(grouped(keys * 5)) requests",
-                    head: ["trace", "cache", "Larder", "libCacheSim", "difference", "plain S3-FIFO", "LRU"], lines: lines,
+                    head: ["trace", "cache", "Larder", "libCacheSim's S3-FIFO", "difference", "plain S3-FIFO", "libCacheSim's LRU"], lines: lines,
                     notes: ["A store of 256 shards; see [eviction.md](eviction.md)."])
             ])
     }

@@ -1,7 +1,7 @@
 // What connections take that do nothing.
 
 import Glibc
-import LarderWire
+import LarderLoad
 
 extension Measure {
     static let idle = Measure(name: "idle") { bench in

@@ -1,9 +1,7 @@
 // How long a request takes at a fixed rate: quiet, and while the server has other things to do.
 
 import Glibc
-import LarderBytes
-import LarderPlatform
-import LarderWire
+import LarderLoad
 
 extension Measure {
     static let latency = Measure(name: "latency") { bench in
@@ -17,14 +15,14 @@ extension Measure {
         var high = middle, highest = middle
         for round in 0...bench.parameters.rounds {
             for (index, server) in servers.enumerated() {
-                let load = try Load(server, connections: bench.parameters.connections, depth: 1)
-                let latencies = try load.runOpen(rate: rate, keys: bench.parameters.keys, seed: UInt64(round)) {
-                    $0 < bench.parameters.seconds
-                }.sorted()
+                let latencies = try OpenLoad(
+                    server, connections: bench.parameters.connections, rate: rate, keys: bench.parameters.keys,
+                    seconds: bench.parameters.seconds, seed: UInt64(round)
+                ).run()
                 guard round > 0 else { continue }
-                middle[index].append(Double(latencies.percentile(0.5)) / 1_000)
-                high[index].append(Double(latencies.percentile(0.99)) / 1_000)
-                highest[index].append(Double(latencies.percentile(0.999)) / 1_000)
+                middle[index].append(latencies.microseconds(50))
+                high[index].append(latencies.microseconds(99))
+                highest[index].append(latencies.microseconds(99.9))
             }
         }
         let best = high.dropFirst().map(\.median).min()
@@ -52,21 +50,21 @@ extension Measure {
             let server = try Server(contender)
             defer { server.stop() }
             try bench.fill(server, bench.parameters.keys)
-            let load = try Load(server, connections: bench.parameters.connections, depth: 1)
-            var figures: [Int64] = []
-            func watch(_ goesOn: (Double) -> Bool) throws {
-                let latencies = try load.runOpen(rate: rate, keys: bench.parameters.keys, seed: 1, while: goesOn).sorted()
-                figures.append(latencies.percentile(0.999))
+            var figures: [Double] = []
+            func watch(_ seconds: Double, _ work: (@Sendable () -> Void)? = nil) throws {
+                let load = OpenLoad(
+                    server, connections: bench.parameters.connections, rate: rate, keys: bench.parameters.keys, seconds: seconds)
+                figures.append(try load.run(during: work).microseconds(99.9))
             }
-            try watch { $0 < quietSeconds }
+            try watch(quietSeconds)
             try whileSnapshot(server, watch)
             try whileExpiring(bench, server, watch)
             try whileGrowing(bench, server, watch)
-            lines.append([contender.name] + figures.map { fixed(Double($0) / 1_000, 0) })
+            lines.append([contender.name] + figures.map { fixed($0, 0) })
             guard contender.name == all.larder.name else { continue }
-            let limit = Double(max(figures[0] * 2, figures[0] + 1_000_000)) / 1e6
+            let limit = max(figures[0] * 2, figures[0] + 1_000) / 1_000
             for (name, figure) in zip(["snapshot ", "expiry ", "growth "], figures.dropFirst()) {
-                checks.append(.atMost(name, Double(figure) / 1e6, limit, unit: " ms", digits: 2))
+                checks.append(.atMost(name, figure / 1_000, limit, unit: " ms", digits: 2))
             }
         }
         return Finding(
@@ -77,7 +75,7 @@ extension Measure {
                     head: ["server", "quiet", "snapshot", "expiry", "growth"], lines: lines,
                     notes: [
                         """
-                        All of the server on processor 0, its other threads and its forks included; snapshots as fast as the settings' defaults let \
+                        One run of each server. All of it on processor 0, its other threads and its forks included; snapshots as fast as the settings' defaults let \
                         them. Expiry: \(grouped(bench.parameters.dueKeys)) keys that fall due in one second, and the two seconds after. Growth: another client \
                         writes \(grouped(bench.parameters.keys)) new keys meanwhile, a thousand every 2 ms or so.
                         """
@@ -85,34 +83,19 @@ extension Measure {
             ])
     }
 
-    private static func whileSnapshot(_ server: Server, _ watch: ((Double) -> Bool) throws -> Void) throws {
-        if server.contender.isLarder {
-            let done = Flag()
-            let port = server.port
-            let thread = try Thread(name: "snapshot") {
-                try? askForSnapshot(port: port)
-                done.set()
-            }
-            try watch { !done.isSet && $0 < 60 }
-            return thread.join()
-        }
+    private typealias Watch = (_ seconds: Double, _ work: (@Sendable () -> Void)?) throws -> Void
+
+    private static func whileSnapshot(_ server: Server, _ watch: Watch) throws {
+        let (port, process) = (server.port, server.process)
+        if server.contender.isLarder { return try watch(60) { try? askForSnapshot(port: port) } }
         // The answer comes when the fork has been made, which is the longest stall of all: it has to fall into the watch.
-        let done = Flag()
-        let port = server.port
-        let thread = try Thread(name: "fork") {
-            usleep(200_000)
+        try watch(60) {
             _ = try? ask("BGSAVE\r\n", port: port, until: "\r\n")
-            done.set()
+            while !Server.children(of: process).isEmpty { usleep(5_000) }
         }
-        var looks = 0
-        try watch { seconds in
-            looks += 1
-            return !done.isSet || seconds < 60 && (looks % 256 != 0 || server.hasChildren)
-        }
-        thread.join()
     }
 
-    private static func whileExpiring(_ bench: Bench, _ server: Server, _ watch: ((Double) -> Bool) throws -> Void) throws {
+    private static func whileExpiring(_ bench: Bench, _ server: Server, _ watch: Watch) throws {
         let keys = bench.parameters.dueKeys
         let base = bench.parameters.keys
         let load = try Load(server, connections: 4, depth: 64)
@@ -127,26 +110,21 @@ extension Measure {
         }
         guard wallMilliseconds() < second else { throw BenchError("\(server.contender.name) took too long to store \(keys) keys") }
         while wallMilliseconds() < second - 100 { usleep(1_000) }
-        try watch { _ in wallMilliseconds() < second + Int64(bench.parameters.seconds * 3_000) }
+        try watch(0.1 + bench.parameters.seconds * 3, nil)
     }
 
-    private static func whileGrowing(_ bench: Bench, _ server: Server, _ watch: ((Double) -> Bool) throws -> Void) throws {
+    private static func whileGrowing(_ bench: Bench, _ server: Server, _ watch: Watch) throws {
         let keys = bench.parameters.keys
-        let done = Flag()
         // In small pieces with pauses: the growth is to be seen, not the other client's share of the processors.
         let pieces = max(keys / 1_000, 1)
-        let (port, dialect) = (server.port, server.contender.dialect)
-        let thread = try Thread(name: "growth") {
-            if let load = try? Load(port: port, dialect, connections: 1, depth: 32) {
-                let first = 10 * keys
-                for part in 0..<pieces {
-                    try? load.fill((first + keys * part / pieces)..<(first + keys * (part + 1) / pieces), EntryForm(valueBytes: 32))
-                    usleep(2_000)
-                }
+        let (port, manner) = (server.port, server.contender.manner)
+        try watch(60) {
+            guard let load = try? Load(port: port, manner, connections: 1, depth: 32) else { return }
+            let first = 10 * keys
+            for part in 0..<pieces {
+                try? load.fill((first + keys * part / pieces)..<(first + keys * (part + 1) / pieces), EntryForm(valueBytes: 32))
+                usleep(2_000)
             }
-            done.set()
         }
-        try watch { !done.isSet && $0 < 60 }
-        thread.join()
     }
 }

@@ -43,27 +43,36 @@ extension Measure {
     static let expiry = Measure(name: "expiry") { bench in
         let all = bench.contenders
         let keys = bench.parameters.dueKeys
-        var lines: [[String]] = []
-        var checks: [Check] = []
-        for contender in [all.larder, all.valkey, all.redis, all.memcached] where bench.isHere(contender) {
-            let result = try due(bench, contender, keys)
-            lines.append([
-                contender.name, result.half.map { fixed($0, 2) } ?? "-", result.gone.map { fixed($0, 2) } ?? "-",
-                result.memory.map { fixed($0, 2) } ?? "not back", fixed(result.cpuSeconds, 2),
-            ])
-            if contender.name == all.larder.name { checks = [.atMost("", result.memory ?? .infinity, 1, unit: " s", digits: 2)] }
+        let contenders = [all.larder, all.valkey, all.redis, all.memcached].filter(bench.isHere)
+        var results = [[Due]](repeating: [], count: contenders.count)
+        for _ in 0..<bench.parameters.longRounds {
+            for (index, contender) in contenders.enumerated() {
+                // What was not back once is not waited for again.
+                if let first = results[index].first, first.memory == nil { continue }
+                results[index].append(try due(bench, contender, keys))
+            }
         }
+        let lines = zip(contenders, results).map { contender, results in
+            let figures = [results.map(\.half), results.map(\.gone), results.map(\.memory)].map { $0.map { $0 ?? .infinity }.median }
+            return [contender.name, fixed(figures[0], 2), fixed(figures[1], 2), figures[2].isFinite ? fixed(figures[2], 2) : "not back"]
+                + [fixed(results.map(\.cpuSeconds).median, 2), "\(results.count)"]
+        }
+        let mine = results[0].map { $0.memory ?? .infinity }
         return Finding(
-            rows: [Row(10, "\(grouped(keys)) keys due together, until all memory is back", checks)],
+            rows: [
+                Row(
+                    10, "\(grouped(keys)) keys due together, until all are freed and 95 % of the resident memory is back",
+                    [.atMost("", mine.median, 1, unit: " s", digits: 2)])
+            ],
             tables: [
                 Table(
                     title: "\(grouped(keys)) keys that fall due at the same moment",
-                    head: ["server", "s until half are freed", "s until all are", "s until 95 % of the resident memory is back", "CPU, s"],
+                    head: ["server", "s until half are freed", "s until all are", "s until 95 % of the resident memory is back", "CPU, s", "rounds"],
                     lines: lines,
                     notes: [
                         """
-                        Keys of 16 bytes, values of 32; nobody reads them; seconds after the moment. Asked every 10 ms, for at \
-                        most \(Int(bench.parameters.patienceSeconds)) s; an allocator need not give memory back to the kernel.
+                        Medians of the rounds, which take turns. Keys of 16 bytes, values of 32; nobody reads them; seconds after the moment. \
+                        Asked every 10 ms, for at most \(Int(bench.parameters.patienceSeconds)) s; an allocator need not give memory back to the kernel.
                         """
                     ])
             ])

@@ -1,5 +1,7 @@
 // What a request costs: processor time of the server, over both protocols, with and without a log.
 
+import LarderLoad
+
 extension Measure {
     static let get = Measure(name: "get") { bench in
         let all = bench.contenders
@@ -8,14 +10,14 @@ extension Measure {
         var finding = Finding()
 
         let single = try bench.costs(servers, .get, depth: 1)
-        finding.tables.append(single.table("GET of 100 bytes, 1 in flight on each connection"))
+        finding.tables.append(single.table("GET of 100 bytes, 1 in flight on each connection", brief: "GET, binary, 1 in flight"))
         finding.rows.append(Row(
             1, "GET 100 B, 1 in flight",
             single.checks(all.larder, against: all.valkey, total: 0.92, user: 0.6, tie: 0.07)
                 + single.checks(all.larder, against: all.floor, total: 1.2)))
 
         let deep = try bench.costs(servers, .get, depth: 32)
-        finding.tables.append(deep.table("GET of 100 bytes, 32 in flight"))
+        finding.tables.append(deep.table("GET of 100 bytes, 32 in flight", brief: "GET, binary, 32 in flight"))
         finding.rows.append(Row(
             2, "GET 100 B, 32 in flight, binary",
             deep.checks(all.larder, against: all.floor, total: 1.5)
@@ -30,7 +32,7 @@ extension Measure {
         let costs = try bench.costs(servers, .set, depth: 32)
         return Finding(
             rows: [Row(4, "SET 100 B, 32 in flight, no log", costs.checks(all.larder, against: all.valkey, total: 0.75, user: 0.6))],
-            tables: [costs.table("SET of 100 bytes, 32 in flight, no log")])
+            tables: [costs.table("SET of 100 bytes, 32 in flight, no log", brief: "SET, binary, 32 in flight")])
     }
 
     /// What the log adds. Snapshots and rewrites are off, so that it is only the log.
@@ -75,8 +77,9 @@ extension Measure {
                         + deep.checks(all.larderHTTP, against: all.nginx, total: 0.35))
             ],
             tables: [
-                single.table("GET of 100 bytes over HTTP, 1 in flight"), deep.table("GET of 100 bytes over HTTP, 16 pipelined"),
-                deepest.table("GET of 100 bytes over HTTP, 32 pipelined"),
+                single.table("GET of 100 bytes over HTTP, 1 in flight", brief: "GET, HTTP, 1 in flight"),
+                deep.table("GET of 100 bytes over HTTP, 16 pipelined", brief: "GET, HTTP, 16 in flight"),
+                deepest.table("GET of 100 bytes over HTTP, 32 pipelined", brief: "GET, HTTP, 32 in flight"),
             ])
     }
 }

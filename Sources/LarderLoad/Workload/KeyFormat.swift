@@ -7,6 +7,8 @@ package struct KeyFormat: Equatable, Sendable {
     package let prefix: [UInt8]
     /// Bytes of a key, the prefix included.
     package let length: Int
+    /// The key of index 0.
+    private let first: [UInt8]
 
     package static let lengthMax = 250
 
@@ -19,6 +21,7 @@ package struct KeyFormat: Equatable, Sendable {
         guard length <= Self.lengthMax, bytes.count + digits <= length, bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
         self.prefix = bytes
         self.length = length
+        first = bytes + [UInt8](repeating: UInt8(ascii: "0"), count: length - bytes.count)
     }
 
     /// Whether every server takes keys with such a byte: `a-z A-Z 0-9 - _ / = .`.
@@ -34,13 +37,10 @@ package struct KeyFormat: Equatable, Sendable {
     /// Appends the key of `index`.
     package func append(_ index: UInt64, to output: inout ByteBuffer) {
         let start = output.count
-        output.append(prefix.rawSpan)
-        let digits = length - prefix.count
-        output.append(zeros: digits)
-        // Lets the padding be zeros of ASCII, and the number overwrite the last of them.
+        output.append(first.rawSpan)
         var position = start + length
         var rest = index
-        while position > start + prefix.count {
+        while rest > 0, position > start + prefix.count {
             position -= 1
             output[position] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
