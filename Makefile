@@ -4,7 +4,7 @@
 # make bench-engine   measure beside Valkey, Redis, memcached and nginx, and write docs/benchmarks.md and the README's table; some
 #              28 minutes. ARGUMENTS="--only get,set" measures some and writes nothing
 # make bench-eviction   compare misses with those of libCacheSim, which comes from PyPI; some 15 minutes
-# make bench-micro    table, slab, wheel, log, codecs, listing by themselves
+# make bench-micro    table, slab, wheel, eviction, log, codecs, listing and loopback by themselves
 # make compatibility  run the tests of client libraries that others wrote; they come from PyPI; some 10 minutes
 # make figures        run the suites of reliability, and write what they counted into docs/reliability.md; some 5 minutes
 # make torture        the same with more of everything, in hours; see scripts/figures

@@ -85,7 +85,8 @@ let package = Package(
         .executableTarget(name: "floor", path: "Benchmarks/Floor"),
         // The parts of the machine by themselves.
         .executableTarget(
-            name: "micro", dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "LarderEngine", "LarderServer"],
+            name: "micro",
+            dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "LarderEngine", "LarderServer", "LarderLoad"],
             path: "Benchmarks/Micro", swiftSettings: testSettings),
 
         // Requests to compare caches with, and two plain caches to compare them to.

@@ -1,4 +1,4 @@
-// The engine: table, slab, wheel, log buffer, listing.
+// The engine: table, slab, wheel, eviction, log buffer, listing.
 
 import LarderBytes
 import LarderEngine
@@ -12,10 +12,11 @@ final class Bench {
     private var drained = ByteBuffer()
     var now: Milliseconds = 1_900_000_000_000
 
-    init(_ durability: Durability = .off) {
-        store = Store(
-            configuration: StoreConfiguration(), log: log,
-            namespaces: NamespaceTable(settings: NamespaceSettings(durability: durability, keyRule: .bytes)))
+    /// - Parameter cacheBytes: The limit of a cache; nil: it is none.
+    init(_ durability: Durability = .off, cacheBytes: Int? = nil) {
+        let settings = NamespaceSettings(
+            durability: durability, keyRule: .bytes, eviction: cacheBytes == nil ? .none : .s3fifo, bytesMax: cacheBytes ?? 0)
+        store = Store(configuration: StoreConfiguration(), log: log, namespaces: NamespaceTable(settings: settings))
         namespace = store.namespaces.default
     }
 
@@ -127,6 +128,23 @@ let engineBenchmarks: [Benchmark] = [
             bench.now += 1_010
             while bench.store.maintain(now: bench.now, budget: 10_000).hasMore {}
             return (size, UInt64(bench.store.statistics().expiredTotal))
+        }
+    },
+    Benchmark(question: "eviction: read in batches of 32 from a cache, of so many", sizes: sizes) { size in
+        let bench = Bench(cacheBytes: size * 256)
+        bench.fill(size)
+        let wanted = numbers(below: size)
+        return { (operations, bench.read(wanted, batch: 32)) }
+    },
+    Benchmark(question: "eviction: store a new key in a full cache, of so many", sizes: sizes) { size in
+        // What an entry of such a size counts, but for a few bytes.
+        let bench = Bench(cacheBytes: size * 168)
+        bench.fill(2 * size)
+        let value = [UInt8](repeating: 7, count: 100)
+        var next = 2 * size
+        return {
+            defer { next += operations }
+            return (operations, (next..<(next + operations)).reduce(0) { $0 &+ bench.put($1, value) })
         }
     },
     Benchmark(question: "log: overwrite 100 bytes with a record staged, of so many", sizes: sizes) { size in

@@ -3,32 +3,29 @@
 import Glibc
 import LarderBytes
 import LarderEngine
+import LarderLoad
 import LarderPlatform
 import LarderServer
 import LarderWire
 import Synchronization
 
-private enum Form: CaseIterable, Sendable {
-    case binary, http
-
-    /// So many reads in one piece.
-    func requests(_ count: Int, put: Bool = false) -> ByteBuffer {
-        var buffer = ByteBuffer()
-        let value = [UInt8](repeating: UInt8(ascii: "v"), count: 100)
-        for number in 0..<count {
-            let name = "key/\(number)"
-            let key = Array(name.utf8)
-            switch (self, put) {
-            case (.binary, false): BinaryRequest.get(key.span.bytes, id: 1, into: &buffer)
-            case (.binary, true): BinaryRequest.put(key.span.bytes, value: value.span.bytes, id: 1, into: &buffer)
-            case (.http, false): buffer.append(utf8: "GET /kv/default/\(name) HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n")
-            case (.http, true):
-                buffer.append(utf8: "PUT /kv/default/\(name) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
-                buffer.append(value.span.bytes)
-            }
+/// So many reads or writes in one piece.
+private func requests(_ dialect: LoadDialect, _ count: Int, put: Bool = false) -> ByteBuffer {
+    let writer = RequestWriter(Manner(dialect: dialect, host: "localhost"))
+    var buffer = ByteBuffer()
+    var key = ByteBuffer()
+    var value = ByteBuffer()
+    value.append(zeros: 100)
+    for number in 0..<count {
+        key.removeAll()
+        key.append(utf8: "key/\(number)")
+        if put {
+            writer.set(key, value, valueBytes: value.count, lifetime: 0, id: 1, into: &buffer)
+        } else {
+            writer.get(key, id: 1, into: &buffer)
         }
-        return buffer
     }
+    return buffer
 }
 
 /// Nothing here is durable, so nothing waits.
@@ -48,7 +45,7 @@ private final class Loopback {
     private let client: Socket
     private var input = ByteBuffer()
 
-    init(_ form: Form) throws {
+    init(_ dialect: LoadDialect) throws {
         let log = LogBuffer()
         let store = Store(
             configuration: StoreConfiguration(), log: log,
@@ -65,8 +62,8 @@ private final class Loopback {
         context.connections.add(1, ordering: .relaxed)
         worker.adopt(Socket(adopting: ends[1]))
         var first = ByteBuffer()
-        if form == .binary { BinaryRequest.hello(id: 0, into: &first) }
-        first.append(form.requests(32, put: true).bytes)
+        _ = RequestWriter(Manner(dialect: dialect, host: "localhost")).greet(into: &first)
+        first.append(requests(dialect, 32, put: true))
         _ = round(first)
         _ = worker.step(waitMilliseconds: 0)
         _ = round(first)
@@ -82,39 +79,57 @@ private final class Loopback {
     }
 }
 
+/// Decodes so many requests in one piece, and says how many bytes their keys have.
+private func decode(_ dialect: LoadDialect, _ requests: inout ByteBuffer, _ count: Int) -> Int {
+    var command = Command()
+    var position = 0
+    var sum = 0
+    switch dialect {
+    case .binary:
+        var decoder = BinaryDecoder(frameBytesMax: 1 << 20)
+        for _ in 0..<count {
+            _ = decoder.decode(requests, at: &position, into: &command)
+            sum &+= command.key.count
+        }
+    case .http:
+        var decoder = HTTPDecoder()
+        for _ in 0..<count {
+            _ = decoder.decode(&requests, at: &position, into: &command)
+            sum &+= command.key.count
+        }
+    case .resp:
+        var decoder = RESPDecoder()
+        for _ in 0..<count {
+            _ = decoder.decode(requests, at: &position, into: &command)
+            sum &+= command.key.count
+        }
+    case .memcached:
+        var decoder = MemcachedDecoder(valueBytesMax: 1 << 20)
+        for _ in 0..<count {
+            _ = decoder.decode(&requests, at: &position, into: &command)
+            sum &+= command.key.count
+        }
+    }
+    return sum
+}
+
 let wireBenchmarks: [Benchmark] =
-    Form.allCases.map { form in
-        Benchmark(question: "codec: decode a GET, \(form), so many in one piece", sizes: [1, 32]) { size in
-            var requests = form.requests(size)
+    LoadDialect.allCases.map { dialect in
+        Benchmark(question: "codec: decode a GET, \(dialect), so many in one piece", sizes: [1, 32]) { size in
+            var requests = requests(dialect, size)
             return {
                 var sum = 0
-                for _ in 0..<(8_192 / size) {
-                    var position = 0
-                    var command = Command()
-                    switch form {
-                    case .binary:
-                        var decoder = BinaryDecoder(frameBytesMax: 1 << 20)
-                        for _ in 0..<size {
-                            _ = decoder.decode(requests, at: &position, into: &command)
-                            sum &+= command.key.count
-                        }
-                    case .http:
-                        var decoder = HTTPDecoder()
-                        for _ in 0..<size {
-                            _ = decoder.decode(&requests, at: &position, into: &command)
-                            sum &+= command.key.count
-                        }
-                    }
-                }
+                for _ in 0..<(8_192 / size) { sum &+= decode(dialect, &requests, size) }
                 return (8_192 / size * size, UInt64(sum))
             }
         }
     }
-    + Form.allCases.flatMap { form in
+    + LoadDialect.allCases.flatMap { dialect in
         [false, true].map { put in
-            Benchmark(question: "loopback: \(put ? "PUT" : "GET") of 100 bytes, \(form), so many in flight, both ends", sizes: [1, 32]) { size in
-                let loopback = try Loopback(form)
-                let requests = form.requests(size, put: put)
+            let what = "\(put ? "SET" : "GET") of 100 bytes, \(dialect)"
+            return Benchmark(question: "loopback: \(what), so many in flight, both ends", sizes: [1, 32]) { size in
+                let loopback = try Loopback(dialect)
+                let requests = requests(dialect, size, put: put)
                 return {
                     var sum: UInt64 = 0
                     for _ in 0..<(8_192 / size) { sum &+= loopback.round(requests) }

@@ -17,20 +17,69 @@ final class Load {
         init(_ descriptor: Int32) { socket = Socket(adopting: descriptor) }
     }
 
-    private let dialect: LoadDialect
-    private let writer: RequestWriter
+    /// Requests on their way, and the memory that they are made in.
+    private struct Batch: ~Copyable {
+        let dialect: LoadDialect
+        let writer: RequestWriter
+        let keys = EntryForm.keys
+        var output = ByteBuffer()
+        private var key = ByteBuffer()
+        private var value = ByteBuffer()
+        /// Keys to come, in order; nil: at random.
+        var range: Range<Int>?
+        var keyCount = 1
+        var random: UInt64 = 1
+
+        init(_ manner: Manner) {
+            dialect = manner.dialect
+            writer = RequestWriter(manner)
+        }
+
+        /// What a connection says first; false when it says nothing.
+        mutating func greet() -> Bool {
+            output.removeAll()
+            return writer.greet(into: &output)
+        }
+
+        /// Writes at most `depth` requests, and says how many.
+        mutating func write(_ operation: LoadOperation, _ form: EntryForm, depth: Int) -> Int {
+            output.removeAll()
+            for count in 0..<depth {
+                guard let number = next() else { return count }
+                key.removeAll()
+                keys.append(UInt64(number), to: &key)
+                let id = UInt32(truncatingIfNeeded: number)
+                if operation == .set {
+                    form.fill(&value, number)
+                    let lifetime = form.lifetime.milliseconds(dialect)
+                    writer.set(key, value, valueBytes: value.count, lifetime: lifetime, id: id, into: &output)
+                } else {
+                    writer.get(key, id: id, into: &output)
+                }
+            }
+            return depth
+        }
+
+        private mutating func next() -> Int? {
+            guard let rest = range else {
+                random ^= random << 13
+                random ^= random >> 7
+                random ^= random << 17
+                return Int(random % UInt64(keyCount))
+            }
+            guard let first = rest.first else { return nil }
+            range = first + 1..<rest.upperBound
+            return first
+        }
+    }
+
+    private var batch: Batch
     private let parser: ReplyParser
-    private let keys = EntryForm.keys
     private let depth: Int
     private let poller: Poller
     private let events = Poller.EventList()
     private var connections: [Connection] = []
     private var ready: [Int] = []
-    private var output = ByteBuffer()
-    private var key = ByteBuffer()
-    private var value = ByteBuffer()
-    private var random: UInt64 = 0
-    private var nextKey = 0
 
     /// - Parameter depth: Requests in flight on each connection.
     convenience init(_ server: Server, connections count: Int, depth: Int) throws {
@@ -38,8 +87,7 @@ final class Load {
     }
 
     init(port: UInt16, _ manner: Manner, connections count: Int, depth: Int) throws {
-        dialect = manner.dialect
-        writer = RequestWriter(manner)
+        batch = Batch(manner)
         parser = ReplyParser(manner.dialect)
         self.depth = depth
         poller = try Poller()
@@ -54,46 +102,34 @@ final class Load {
 
     /// Stores entries under the keys of a range.
     func fill(_ range: Range<Int>, _ form: EntryForm) throws {
-        nextKey = range.lowerBound
-        func send(_ connection: Connection) throws {
-            try sendBatch(connection, .set, form) {
-                guard nextKey < range.upperBound else { return nil }
-                defer { nextKey += 1 }
-                return nextKey
-            }
-        }
-        for connection in connections { try send(connection) }
+        batch.range = range
+        for connection in connections { try sendBatch(connection, .set, form) }
         while connections.contains(where: { $0.owed > 0 }) {
             try turn(.set) { connection, _ in
-                if connection.owed == 0 { try send(connection) }
+                if connection.owed == 0 { try sendBatch(connection, .set, form) }
             }
         }
     }
 
     /// Runs for `seconds` with keys at random, and returns how many replies came.
     func run(_ operation: LoadOperation, seconds: Double, keys: Int, form: EntryForm = EntryForm(), seed: UInt64) throws -> Int {
-        random = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1
+        batch.range = nil
+        batch.keyCount = keys
+        batch.random = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1
         let end = monotonicSeconds() + seconds
         var replies = 0
-        for connection in connections { try sendBatch(connection, operation, form) { randomKey(below: keys) } }
+        for connection in connections { try sendBatch(connection, operation, form) }
         while true {
             let over = monotonicSeconds() >= end
             if over, connections.allSatisfy({ $0.owed == 0 }) { return replies }
             try turn(operation) { connection, count in
                 replies += count
-                if !over, connection.owed == 0 { try sendBatch(connection, operation, form) { randomKey(below: keys) } }
+                if !over, connection.owed == 0 { try sendBatch(connection, operation, form) }
             }
         }
     }
 
     // MARK: Parts
-
-    private func randomKey(below keys: Int) -> Int? {
-        random ^= random << 13
-        random ^= random >> 7
-        random ^= random << 17
-        return Int(random % UInt64(keys))
-    }
 
     /// Takes what has come, and tells of connections with replies, all of them to `operation`.
     private func turn(_ operation: LoadOperation, _ answered: (Connection, Int) throws -> Void) throws {
@@ -114,8 +150,7 @@ final class Load {
     }
 
     private func greet(_ connection: Connection) throws {
-        output.removeAll()
-        guard writer.greet(into: &output) else { return }
+        guard batch.greet() else { return }
         try send(on: connection)
         let end = monotonicSeconds() + 10
         while try !takeGreeting(&connection.input) {
@@ -133,28 +168,14 @@ final class Load {
         return true
     }
 
-    private func sendBatch(_ connection: Connection, _ operation: LoadOperation, _ form: EntryForm, _ next: () -> Int?) throws {
-        output.removeAll()
-        for _ in 0..<depth {
-            guard let number = next() else { break }
-            key.removeAll()
-            keys.append(UInt64(number), to: &key)
-            let id = UInt32(truncatingIfNeeded: number)
-            if operation == .set {
-                form.fill(&value, number)
-                writer.set(
-                    key, value, valueBytes: value.count, lifetime: form.lifetime.milliseconds(dialect), id: id, into: &output)
-            } else {
-                writer.get(key, id: id, into: &output)
-            }
-            connection.owed += 1
-        }
+    private func sendBatch(_ connection: Connection, _ operation: LoadOperation, _ form: EntryForm) throws {
+        connection.owed += batch.write(operation, form, depth: depth)
         try send(on: connection)
     }
 
     private func send(on connection: Connection) throws {
-        while !output.isEmpty {
-            if case .closed = connection.socket.send(from: &output) { throw BenchError("the server closed a connection") }
+        while !batch.output.isEmpty {
+            if case .closed = connection.socket.send(from: &batch.output) { throw BenchError("the server closed a connection") }
         }
     }
 
