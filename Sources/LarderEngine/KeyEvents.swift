@@ -11,6 +11,8 @@ import Synchronization
 /// What happened.
 package enum KeyEventKind: UInt8, Sendable, CaseIterable {
     case set, removed, lifetimeSet, lifetimeCleared, incremented, appended
+    /// A `set` of a value that was made of the one before, or of another key's.
+    case addedTo, overwritten, copied
     /// The entry was freed because its time was over. Nobody has seen it since its deadline.
     case expired
     /// It made room for others.

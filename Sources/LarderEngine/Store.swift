@@ -179,6 +179,19 @@ import Synchronization
         return lookup.result
     }
 
+    /// How often the live entry of `key` was used of late, as eviction counts it: 0 to 3. To ask is no use.
+    ///
+    /// - Returns: The uses, and what `read` would return.
+    package func frequency(
+        _ namespace: Namespace, key: RawSpan, hash: KeyHash, now: Milliseconds
+    ) -> (uses: Int, result: ReadResult) {
+        hold(shardIndex(hash)) { shard in
+            let result = shard.lookUp(position(hash), key, namespace, now, isUse: false).result
+            let found = result.hit ? shard.find(position(hash), key, namespaceSlot: namespace.slot) : nil
+            return (found.map { Int($0.entry.frequency) } ?? 0, result)
+        }
+    }
+
     /// What a read found. Its pointers hold while the shard is locked.
     @safe @frozen @usableFromInline struct Lookup {
         @usableFromInline let result: ReadResult
@@ -229,10 +242,11 @@ import Synchronization
     /// writes to one key. A lifetime that has passed already removes what was there.
     ///
     /// - Parameter metadata: Well-formed items (see `Metadata`), the content type among them; or nothing.
+    /// - Parameter event: As what those who watch are told of it.
     /// - Complexity: O(key + value) bytes copied twice, to the log and to the entry; O(1) expected probes.
     package func put(
         _ namespace: Namespace, key: RawSpan, hash: KeyHash, value: RawSpan, metadata: RawSpan = RawSpan(),
-        lifetime: LifetimeChange = .unlimited, condition: WriteCondition = .none, now: Milliseconds
+        lifetime: LifetimeChange = .unlimited, condition: WriteCondition = .none, now: Milliseconds, event: KeyEventKind = .set
     ) -> WriteResult {
         guard value.byteCount <= valueBytesMax else { return WriteResult(.valueTooLarge, lsn: .zero) }
         Self.check(key)
@@ -243,7 +257,7 @@ import Synchronization
             // The long part of the record's checksum, before anything is locked.
             body = LogRecord(.set, namespace: 0, key: key, metadata: metadata, value: value).bodyChecksum
         }
-        return write(context, hash, key, .set, lifetime, bytes: value.byteCount) {
+        return write(context, hash, key, event, lifetime, bytes: value.byteCount) {
             $0.put(context, key, value, metadata, body, lifetime, condition)
         }
     }
@@ -349,7 +363,7 @@ import Synchronization
 extension Shard {
     /// The live entry with this key, or what its absence depends on.
     @inline(__always) fileprivate func lookUp(
-        _ position: TablePosition, _ key: RawSpan, _ namespace: Namespace, _ now: Milliseconds
+        _ position: TablePosition, _ key: RawSpan, _ namespace: Namespace, _ now: Milliseconds, isUse: Bool = true
     ) -> Store.Lookup {
         let flushLSN = namespace.flushLSN
         guard namespace.state == .ready, let found = find(position, key, namespaceSlot: namespace.slot) else {
@@ -359,7 +373,7 @@ extension Shard {
         if found.entry.deadline.isDue(now) {
             return Store.Lookup(miss: max(missLSN(flushLSN: flushLSN), found.entry.lsn))
         }
-        found.entry.noteUse()
+        if isUse { found.entry.noteUse() }
         return Store.Lookup(found.entry)
     }
 }

@@ -14,10 +14,19 @@ package enum MachineMemory {
         ([total(read("/proc/meminfo"))] + granted(read)).compactMap(\.self).min()
     }
 
+    /// How much of it this process has, and the most that it had; in bytes.
+    package static func resident(reading read: (String) -> String? = text) -> (now: Int, most: Int)? {
+        let status = read("/proc/self/status")
+        guard let now = amount("VmRSS:", in: status), let most = amount("VmHWM:", in: status) else { return nil }
+        return (now, most)
+    }
+
+    private static func total(_ text: String?) -> Int? { amount("MemTotal:", in: text) }
+
     /// `MemTotal:       16384256 kB`
-    private static func total(_ text: String?) -> Int? {
-        guard let line = text?.split(separator: "\n").first(where: { $0.hasPrefix("MemTotal:") }),
-            let kibibytes = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) }), kibibytes < 1 << 50
+    private static func amount(_ name: String, in text: String?) -> Int? {
+        guard let line = text?.split(separator: "\n").first(where: { $0.hasPrefix(name) }),
+            let kibibytes = line.split(whereSeparator: { " \t".contains($0) }).dropFirst().first.flatMap({ Int($0) }), kibibytes < 1 << 50
         else { return nil }
         return kibibytes << 10
     }

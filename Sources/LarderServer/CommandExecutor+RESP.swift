@@ -58,6 +58,8 @@ extension CommandExecutor {
         _ output: inout ByteBuffer, _ scratch: inout Scratch
     ) throws(Failure) {
         let words = arguments.all(in: input)
+        // Whether there is DEBUG at all comes first.
+        guard request.word == .debug || hasSubcommand(request, words, input, &session, &output) else { return }
         switch request.word {
         case .auth, .hello, .ping, .echo, .select, .quit, .reset:
             try converse(request, words, input, &session, &output, &scratch)
@@ -74,13 +76,13 @@ extension CommandExecutor {
             _ = try RESPTime.positive(input.span(words[1]), request.word == .setex ? .ex : .px, for: request.word)
         case .incrby: throw .respNotAnInteger
         case .decrby:
-            guard Decimal.parse(input.span(words[1])) != nil else { throw .respNotAnInteger }
+            guard RESPInteger.parse(input.span(words[1])) != nil else { throw .respNotAnInteger }
             throw Failure(.malformed, "decrement would overflow")
         case .getrange, .strlen, .expiretime, .pexpiretime, .object, .memory:
             try inspect(request, words, input, &session, &output)
         case .expire, .pexpire, .expireat, .pexpireat, .persist:
             try changeDeadline(request, words, arguments, input, &session, &output, &scratch)
-        case .rename, .renamenx, .copy: try copy(request, words, input, &session, &output, &scratch)
+        case .rename, .renamenx, .copy: try copy(request, words, arguments, input, &session, &output, &scratch)
         default: try administer(request, words, input, &session, &output)
         }
     }
@@ -100,7 +102,7 @@ extension CommandExecutor {
 
     /// The integer at `range`.
     func integer(_ range: ByteRange, _ input: borrowing ByteBuffer) throws(Failure) -> Int64 {
-        guard let number = Decimal.parse(input.span(range)) else { throw .respNotAnInteger }
+        guard let number = RESPInteger.parse(input.span(range)) else { throw .respNotAnInteger }
         return number
     }
 

@@ -107,16 +107,6 @@ extension CommandExecutor {
         bytes.append(utf8: text)
         reply(request, &session, &output) { RESPReply.verbatim(bytes.bytes, request.isRESP3, into: &$0) }
     }
-
-    func refuseSubcommand(
-        _ request: RESPRequest, _ words: [ByteRange], _ input: borrowing ByteBuffer, _ session: inout Session,
-        _ output: inout ByteBuffer
-    ) {
-        let name = request.word.name.uppercased()
-        refuse(
-            "ERR unknown subcommand or wrong number of arguments for '\(Self.shown(words[0], input))'. Try \(name) HELP.",
-            request, &session, &output)
-    }
 }
 
 /// Which connections CLIENT KILL means.

@@ -28,6 +28,10 @@ extension CommandExecutor {
         case ("set", 3...):
             guard words.count % 2 == 1 else { throw .syntaxError }
             let texts = words.dropFirst().map { String(utf8: input.span($0)) }
+            let names = stride(from: 0, to: texts.count, by: 2).map { texts[$0].lowercased() }
+            if let twice = names.indices.first(where: { names[..<$0].contains(names[$0]) }).map({ names[$0] }) {
+                return refuse(Self.refusal(twice, "duplicate parameter"), request, &session, &output)
+            }
             // First all are judged, then all are set.
             for isTrial in [true, false] {
                 for index in stride(from: 0, to: texts.count, by: 2) {
@@ -57,7 +61,7 @@ extension CommandExecutor {
             ("databases", String(configuration.databases.count + 1)),
             ("dir", configuration.dataDirectory),
             ("maxclients", String(configuration.connectionsMax)),
-            ("maxmemory", String(namespace.settings.bytesMax > 0 ? namespace.settings.bytesMax : store.memoryBytesMax)),
+            ("maxmemory", String(defaultBytesMax)),
             ("maxmemory-policy", namespace.eviction == .none ? "noeviction" : "s3-fifo"),
             ("notify-keyspace-events", NotifiedEvents(rawValue: resp.watching.notified.load(ordering: .relaxed)).text),
             ("port", String(first?.port ?? 0)),
@@ -68,6 +72,12 @@ extension CommandExecutor {
             ("timeout", String(settings.timeoutSeconds.load(ordering: .relaxed))),
             ("tracking-table-max-keys", String(resp.watching.trackedMax.load(ordering: .relaxed))),
         ]
+    }
+
+    /// How much the namespace `default` may take.
+    var defaultBytesMax: Int {
+        let bytesMax = store.namespaces.default.settings.bytesMax
+        return bytesMax > 0 ? bytesMax : store.memoryBytesMax
     }
 
     private static func sync(_ durability: LarderEngine.Durability) -> String {

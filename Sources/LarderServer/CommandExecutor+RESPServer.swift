@@ -23,7 +23,11 @@ extension CommandExecutor {
                 RESPReply.bulk(String(turn.now % 1_000 * 1_000), into: &target)
             }
         case .wait:
-            for word in words { _ = try integer(word, input) }
+            _ = try integer(words[0], input)
+            guard let timeout = RESPInteger.parse(input.span(words[1])) else {
+                throw Failure(.malformed, "timeout is not an integer or out of range")
+            }
+            guard timeout >= 0 else { throw Failure(.malformed, "timeout is negative") }
             reply(request, &session, &output) { RESPReply.integer(0, into: &$0) }
         case .save, .bgsave: save(request, &session, &output)
         case .lastsave:
@@ -108,8 +112,10 @@ extension CommandExecutor {
             resp.slowLog.removeAll()
             reply(request, &session, &output) { RESPReply.ok(into: &$0) }
         case ("get", 1...2):
-            let count = words.count == 2 ? try integer(words[1], input) : 10
-            guard count >= -1 else { throw Failure(.malformed, "count should be greater than or equal to -1") }
+            let asked = words.count == 2 ? RESPInteger.parse(input.span(words[1])) : 10
+            guard let count = asked, count >= -1 else {
+                throw Failure(.malformed, "count should be greater than or equal to -1")
+            }
             let entries = resp.slowLog.newest(count < 0 ? .max : Int(count))
             reply(request, &session, &output) { target in
                 RESPReply.array(entries.count, into: &target)
@@ -139,10 +145,9 @@ extension CommandExecutor {
         guard configuration.debugCommands else {
             return refuse("ERR DEBUG command not allowed: the setting debug-commands is false", request, &session, &output)
         }
-        guard lowercase(words[0], input) == "sleep", words.count == 2 else {
-            return refuseSubcommand(request, words, input, &session, &output)
-        }
-        guard let seconds = FloatText.parse(input.span(words[1])), (0...60).contains(seconds) else { throw .notAFloat }
+        // SLEEP is the only one.
+        guard hasSubcommand(request, words, input, &session, &output) else { return }
+        guard let seconds = Double(String(utf8: input.span(words[1]))), (0...60).contains(seconds) else { throw .notAFloat }
         // As in Redis, everybody whom this worker serves waits: that is what it is for.
         Thread.sleep(milliseconds: Int64(seconds * 1_000))
         reply(request, &session, &output) { RESPReply.ok(into: &$0) }

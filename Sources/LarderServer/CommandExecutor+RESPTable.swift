@@ -38,7 +38,8 @@ extension CommandExecutor {
                 RESPReply.array(RESPWord.supported.count, into: &target)
                 for word in RESPWord.supported { RESPReply.bulk(word.name, into: &target) }
             }
-        case "getkeys" where words.count > 1: keys(request, Array(words.dropFirst()), named[0], input, &session, &output)
+        case "list": refuse("ERR syntax error", request, &session, &output)
+        case "getkeys": keys(request, Array(words.dropFirst()), named[0], input, &session, &output)
         default: refuseSubcommand(request, words, input, &session, &output)
         }
     }
@@ -69,8 +70,8 @@ extension CommandExecutor {
         RESPReply.set(entry.flags.count, isRESP3, into: &target)
         for flag in entry.flags { RESPReply.simple(text: flag, into: &target) }
         for key in [entry.firstKey, entry.lastKey, entry.keyStep] { RESPReply.integer(Int64(key), into: &target) }
-        RESPReply.set(1, isRESP3, into: &target)
-        RESPReply.simple(text: "@" + entry.group, into: &target)
+        RESPReply.set(entry.categories.count, isRESP3, into: &target)
+        for category in entry.categories { RESPReply.simple(text: "@" + category, into: &target) }
         for _ in 0..<3 { RESPReply.array(0, into: &target) }
     }
 

@@ -29,6 +29,7 @@ extension CommandExecutor {
         _ = rest.next(in: input)
         _ = rest.next(in: input)
         let options = try RESPSetOptions(&rest, in: input)
+        let lifetime = try options.lifetime(in: input)
         let returnsOld = options.returnsOld || request.word == .getset
         let key = try key(words[0], request.namespace, input)
         let value = input.span(words[1])
@@ -44,7 +45,7 @@ extension CommandExecutor {
             if hasEqual, !isThere || !scratch.present.bytes.hasSameBytes(as: equal) { return .leave }
             scratch.metadata.removeAll()
             scratch.rewritten.append(value)
-            return .put(options.lifetime.change)
+            return .put(lifetime.change)
         }
         let isDone = result.outcome != .conditionFailed
         answer(result, request, &session, &output) { target in
@@ -89,14 +90,24 @@ extension CommandExecutor {
         var rest = arguments
         _ = rest.next(in: input)
         let options = try RESPSetOptions(getex: &rest, in: input)
-        if case .until(let time) = options.lifetime, time <= request.turn.now {
+        let key = try key(words[0], request.namespace, input)
+        let lifetime: Lifetime
+        do throws(Failure) {
+            lifetime = try options.lifetime(in: input)
+        } catch {
+            // As in Redis: a time is judged when there is something to give it to.
+            request.metrics.refusals.add(1)
+            return look(key, request, input, &session, &output) { _, target in
+                RESPReply.failure(error, to: request.command, into: &target)
+            } missing: { RESPReply.null(request.isRESP3, into: &$0) }
+        }
+        if case .until(let time) = lifetime, time <= request.turn.now {
             return try getAndDelete(request, words[0], input, &session, &output, &scratch)
         }
-        let key = try key(words[0], request.namespace, input)
         var command = request.command
         command.operation = .getAndTouch
         command.key = key.range
-        command.lifetime = options.lifetime
+        command.lifetime = lifetime
         var prepared = PreparedCommand()
         prepared.namespace = request.namespace
         prepared.hash = key.hash
@@ -120,7 +131,7 @@ extension CommandExecutor {
         let offset = Int(number)
         var length = 0
         let result = rewrite(
-            request.namespace, key: input.span(key.range), hash: key.hash, now: request.turn.now, &scratch
+            request.namespace, key: input.span(key.range), hash: key.hash, now: request.turn.now, event: .overwritten, &scratch
         ) { _, scratch in
             let count = scratch.present.count
             length = part.byteCount == 0 ? count : max(count, offset + part.byteCount)
@@ -160,23 +171,20 @@ extension CommandExecutor {
         _ output: inout ByteBuffer, _ scratch: inout Scratch
     ) throws(Failure) {
         let key = try key(words[0], request.namespace, input)
-        guard let delta = FloatText.parse(input.span(words[1])) else { throw .notAFloat }
+        let delta = String(utf8: input.span(words[1]))
         var failure: Failure?
         let result = rewrite(
-            request.namespace, key: input.span(key.range), hash: key.hash, now: request.turn.now, &scratch
+            request.namespace, key: input.span(key.range), hash: key.hash, now: request.turn.now, event: .addedTo, &scratch
         ) { present, scratch in
             failure = nil
-            guard let value = present == nil ? 0 : FloatText.parse(scratch.present.bytes) else {
-                failure = .notAFloat
-                return .leave
+            switch RealText.sum(present == nil ? "0" : String(utf8: scratch.present.bytes), delta) {
+            case .text(let sum):
+                scratch.rewritten.append(utf8: sum)
+                return .put(.keep)
+            case .notANumber: failure = .notAFloat
+            case .notFinite: failure = Failure(.malformed, "increment would produce NaN or Infinity")
             }
-            let sum = value + delta
-            guard sum.isFinite else {
-                failure = Failure(.malformed, "increment would produce NaN or Infinity")
-                return .leave
-            }
-            scratch.rewritten.append(utf8: FloatText.text(sum))
-            return .put(.keep)
+            return .leave
         }
         if let failure {
             let wait = readWait(result.lsn, request.namespace, request.turn)
@@ -185,49 +193,6 @@ extension CommandExecutor {
             answer(result, request, &session, &output) { RESPReply.bulk(scratch.rewritten.bytes, into: &$0) }
         }
         scratch.forgetEntry()
-    }
-}
-
-/// Floating-point numbers of 64 bits as INCRBYFLOAT reads and writes them.
-enum FloatText {
-    static let bytesMax = 64
-
-    static func parse(_ text: RawSpan) -> Double? {
-        guard text.byteCount > 0, text.byteCount <= bytesMax else { return nil }
-        for position in 0..<text.byteCount where !isPart(text.byte(at: position)) { return nil }
-        guard let value = Double(String(utf8: text)), value.isFinite else { return nil }
-        return value
-    }
-
-    private static func isPart(_ byte: UInt8) -> Bool {
-        (0x30...0x39).contains(byte) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+")
-            || byte | 0x20 == UInt8(ascii: "e")
-    }
-
-    /// The shortest digits that mean this number, without an exponent.
-    static func text(_ value: Double) -> String {
-        let text = value.description
-        guard let mark = text.firstIndex(where: { $0 == "e" || $0 == "E" }) else {
-            return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
-        }
-        // Not more than three digits: the exponent of a double.
-        let exponent = Int(text[text.index(after: mark)...]) ?? 0
-        var digits = text[..<mark].filter { $0 != "-" }
-        let point = digits.firstIndex(of: ".").map { digits.distance(from: digits.startIndex, to: $0) } ?? digits.count
-        digits.removeAll { $0 == "." }
-        let place = point + exponent
-        let sign = value < 0 ? "-" : ""
-        var shown: String
-        if place <= 0 {
-            shown = "0." + String(repeating: "0", count: -place) + digits
-        } else if place >= digits.count {
-            return sign + digits + String(repeating: "0", count: place - digits.count)
-        } else {
-            shown = digits.prefix(place) + "." + digits.dropFirst(place)
-        }
-        while shown.hasSuffix("0") { shown.removeLast() }
-        if shown.hasSuffix(".") { shown.removeLast() }
-        return sign + shown
     }
 }
 

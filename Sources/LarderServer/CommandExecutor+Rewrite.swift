@@ -29,12 +29,13 @@ extension CommandExecutor {
     /// Decides what becomes of an entry from what it is.
     ///
     /// - Parameter readsValue: Whether the value is copied to `scratch.present` for `decide`.
+    /// - Parameter event: As what those who watch are told of a value that is put.
     /// - Parameter decide: Called with the entry or nil, and again whenever somebody else wrote the key in between.
     /// - Returns: What became of the write; of one that was left out `conditionFailed`, with the LSN to wait for.
     /// - Complexity: O(value), besides what `decide` does.
     func rewrite(
         _ namespace: Namespace, key: RawSpan, hash: KeyHash, now: Milliseconds, readsValue: Bool = true,
-        _ scratch: inout Scratch, _ decide: (PresentEntry?, inout Scratch) -> Rewrite
+        event: KeyEventKind = .set, _ scratch: inout Scratch, _ decide: (PresentEntry?, inout Scratch) -> Rewrite
     ) -> WriteResult {
         for _ in 0..<Self.rewritesMax {
             let (present, seen) = look(namespace, key: key, hash: hash, now: now, readsValue: readsValue, &scratch)
@@ -46,7 +47,7 @@ extension CommandExecutor {
             case .put(let lifetime):
                 result = store.put(
                     namespace, key: key, hash: hash, value: scratch.rewritten.bytes, metadata: scratch.metadata.bytes,
-                    lifetime: lifetime, condition: condition, now: now)
+                    lifetime: lifetime, condition: condition, now: now, event: event)
             case .setDeadline(let lifetime):
                 result = store.setDeadline(
                     namespace, key: key, hash: hash, lifetime: lifetime, condition: condition, now: now)

@@ -28,7 +28,7 @@ enum RESPInfo {
         let seconds = max(turn.now - started, 0) / 1_000
         return [
             ("redis_version", redisVersion), ("server_name", "larder"), ("redis_mode", "standalone"), ("os", "Linux"),
-            ("arch_bits", "64"), ("process_id", "\(ProcessIdentity.number)"),
+            ("arch_bits", "64"), ("process_id", "\(ProcessIdentity.number)"), ("run_id", executor.resp.runID),
             ("tcp_port", "\(executor.configuration.listen.first?.address.port ?? 0)"),
             ("server_time_usec", "\(turn.now * 1_000)"), ("uptime_in_seconds", "\(seconds)"),
             ("uptime_in_days", "\(seconds / 86_400)"),
@@ -47,11 +47,17 @@ enum RESPInfo {
     private static func memory(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
         let statistics = executor.store.statistics()
         let namespace = executor.store.namespaces.default
+        let used = statistics.arenaBytes
+        let resident = MachineMemory.resident() ?? (0, 0)
         return [
-            ("used_memory", "\(statistics.arenaBytes)"), ("used_memory_human", human(statistics.arenaBytes)),
-            ("used_memory_dataset", "\(statistics.entryBytes)"), ("maxmemory", "\(executor.store.memoryBytesMax)"),
-            ("maxmemory_human", human(executor.store.memoryBytesMax)),
+            ("used_memory", "\(used)"), ("used_memory_human", human(used)),
+            ("used_memory_rss", "\(resident.now)"), ("used_memory_rss_human", human(resident.now)),
+            // The arena alone has no peak of its own.
+            ("used_memory_peak", "\(resident.most)"), ("used_memory_peak_human", human(resident.most)),
+            ("used_memory_dataset", "\(statistics.entryBytes)"), ("maxmemory", "\(executor.defaultBytesMax)"),
+            ("maxmemory_human", human(executor.defaultBytesMax)),
             ("maxmemory_policy", namespace.eviction == .none ? "noeviction" : "s3-fifo"),
+            ("mem_fragmentation_ratio", hundredths(resident.now * 100 / max(used, 1))),
             ("mem_allocator", "larder"),
         ]
     }
@@ -71,10 +77,11 @@ enum RESPInfo {
         let statistics = executor.store.statistics()
         let watching = executor.resp.watching
         let requests = context.requests &- executor.resp.requestsForgotten.load(ordering: .relaxed)
+        let rate = executor.resp.rate.perSecond(context.requests, since: context.startedMilliseconds, now: turn.now)
         func sum(_ value: (WorkerMetrics) -> UInt64) -> String { "\(context.metrics.reduce(0) { $0 &+ value($1) })" }
         return [
             ("total_connections_received", "\(context.connectionsAccepted.load(ordering: .relaxed))"),
-            ("total_commands_processed", "\(requests)"),
+            ("total_commands_processed", "\(requests)"), ("instantaneous_ops_per_sec", "\(rate)"),
             ("total_net_input_bytes", sum { $0.receivedBytes.total }), ("total_net_output_bytes", sum { $0.sentBytes.total }),
             ("rejected_connections", "\(context.connectionsRefused.load(ordering: .relaxed))"),
             ("expired_keys", "\(statistics.expiredTotal)"), ("evicted_keys", "\(statistics.evictedEntries)"),
@@ -92,14 +99,16 @@ enum RESPInfo {
     }
 
     private static func processor(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
-        let microseconds = Thread.processNanoseconds() / 1_000
-        let fraction = String(String(microseconds % 1_000_000 + 1_000_000).dropFirst())
-        return [("used_cpu_sys", "0.000000"), ("used_cpu_user", "\(microseconds / 1_000_000).\(fraction)")]
+        let times = Thread.processTimes()
+        func seconds(_ microseconds: Int64) -> String {
+            "\(microseconds / 1_000_000).\(String(microseconds % 1_000_000 + 1_000_000).dropFirst())"
+        }
+        return [("used_cpu_sys", seconds(times.systemMicroseconds)), ("used_cpu_user", seconds(times.userMicroseconds))]
     }
 
     private static func cluster(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] { [("cluster_enabled", "0")] }
 
-    /// Larder does not count the keys with a lifetime by themselves.
+    /// Larder does not count the keys with a lifetime by themselves, and monitors want a number.
     private static func keyspace(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
         executor.databases.compactMap { index, namespace in
             let keys = executor.store.usage(of: namespace).keys
@@ -111,7 +120,9 @@ enum RESPInfo {
     private static func human(_ bytes: Int) -> String {
         let units = [("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)]
         guard let (unit, size) = units.first(where: { bytes >= $0.1 }) else { return "\(bytes)B" }
-        let hundredths = bytes / (size / 100)
-        return "\(hundredths / 100).\(String(hundredths % 100 + 100).dropFirst())\(unit)"
+        return hundredths(bytes / (size / 100)) + unit
     }
+
+    /// 150: `1.50`.
+    private static func hundredths(_ count: Int) -> String { "\(count / 100).\(String(count % 100 + 100).dropFirst())" }
 }

@@ -12,6 +12,9 @@ package final class RESPShared: Sendable {
     private let stopper = Mutex<(@Sendable () -> Void)?>(nil)
     /// What CONFIG RESETSTAT subtracts from then on.
     let requestsForgotten = Atomic<UInt64>(0)
+    let rate = RequestRate()
+    /// Another one at each start: 40 hexadecimal digits.
+    let runID = String((0..<40).map { _ in "0123456789abcdef".randomElement() ?? "0" })
 
     package init() {}
 
@@ -22,6 +25,27 @@ package final class RESPShared: Sendable {
         guard let stop = stopper.withLock({ $0 }) else { return false }
         stop()
         return true
+    }
+}
+
+/// How many requests come in a second: the mean since somebody asked last, if that was a second ago or more.
+final class RequestRate: Sendable {
+    private struct State {
+        var last: (time: Milliseconds, count: UInt64) = (0, 0)
+        var perSecond: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// - Parameter start: When the count was 0.
+    func perSecond(_ count: UInt64, since start: Milliseconds, now: Milliseconds) -> UInt64 {
+        state.withLock { state in
+            let elapsed = now - max(state.last.time, start)
+            guard elapsed >= 1_000 else { return state.perSecond }
+            state.perSecond = (count &- state.last.count) &* 1_000 / UInt64(elapsed)
+            state.last = (now, count)
+            return state.perSecond
+        }
     }
 }
 

@@ -163,6 +163,9 @@ extension KeyEventKind {
         case .lifetimeCleared: "persist"
         case .incremented: "incrby"
         case .appended: "append"
+        case .addedTo: "incrbyfloat"
+        case .overwritten: "setrange"
+        case .copied: "copy_to"
         case .expired: "expired"
         case .evicted: "evicted"
         // Never told: it is of no key.
@@ -172,8 +175,8 @@ extension KeyEventKind {
 
     var notified: NotifiedEvents {
         switch self {
-        case .set, .incremented, .appended: .string
-        case .removed, .lifetimeSet, .lifetimeCleared: .generic
+        case .set, .incremented, .appended, .addedTo, .overwritten: .string
+        case .copied, .removed, .lifetimeSet, .lifetimeCleared: .generic
         case .expired: .expired
         case .evicted: .evicted
         case .flushed: []

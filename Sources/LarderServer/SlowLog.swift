@@ -40,7 +40,8 @@ final class SlowLog: Sendable {
         _ command: Command, _ input: borrowing ByteBuffer, nanoseconds: Int64, _ client: RESPClient?, now: Milliseconds
     ) {
         let least = microsecondsMin.load(ordering: .relaxed)
-        guard least >= 0, nanoseconds / 1_000 >= least else { return }
+        // What is no command is not carried out, and may be a mistyped AUTH.
+        guard least >= 0, nanoseconds / 1_000 >= least, command.respWord != .unknown else { return }
         let words = Self.words(of: command, input)
         let name = client?.described.name ?? ""
         let max = entriesMax.load(ordering: .relaxed)
@@ -59,7 +60,7 @@ final class SlowLog: Sendable {
     var count: Int { state.withLock { $0.entries.count } }
     func removeAll() { state.withLock { $0.entries.removeAll() } }
 
-    /// The words of a command. One that became an operation of every dialect has lost its options.
+    /// The words of a command, without the secrets among them. One that became an operation of every dialect has lost its options.
     private static func words(of command: Command, _ input: borrowing ByteBuffer) -> [[UInt8]] {
         var ranges = [command.key, command.value].filter { !$0.isEmpty }
         var words = [Array(command.respWord.name.uppercased().utf8)]
@@ -67,9 +68,29 @@ final class SlowLog: Sendable {
             ranges = RESPArguments(wordsOf: command.value, in: input).all(in: input)
             words = []
         }
-        for range in ranges.prefix(wordsMax - words.count) {
-            words.append(Array(input.span(ByteRange(start: range.start, count: min(range.count, wordBytesMax)))))
+        let secrets = secrets(of: command.respWord, ranges, input)
+        for (index, range) in ranges.prefix(wordsMax - words.count).enumerated() {
+            let shown = input.span(ByteRange(start: range.start, count: min(range.count, wordBytesMax)))
+            words.append(secrets.contains(index) ? redacted : Array(shown))
         }
         return words
     }
+
+    private static let redacted = Array("(redacted)".utf8)
+
+    /// Which of the words may say the key: what follows AUTH, the command or the option.
+    private static func secrets(of word: RESPWord, _ words: [ByteRange], _ input: borrowing ByteBuffer) -> Set<Int> {
+        switch word {
+        case .auth: return Set(words.indices.dropFirst())
+        case .hello:
+            var secrets: Set<Int> = []
+            for (index, word) in words.enumerated() where RESPName(input.bytes, word) == auth {
+                secrets.formUnion([index + 1, index + 2])
+            }
+            return secrets
+        default: return []
+        }
+    }
+
+    private static let auth = RESPName("auth")
 }

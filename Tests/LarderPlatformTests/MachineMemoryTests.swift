@@ -11,6 +11,14 @@ import Testing
         #expect(bytes([:]) == nil)
     }
 
+    @Test func `what the process has of it is in its status`() {
+        let status = "Name:\tlarder\nVmPeak:\t  900000 kB\nVmHWM:\t40000000 kB\nVmRSS:\t    2000 kB\n"
+        let resident = MachineMemory.resident { $0 == "/proc/self/status" ? status : nil }
+        #expect(resident.map { [$0.now, $0.most] } == [2_000 << 10, 40_000_000 << 10])
+        #expect(MachineMemory.resident { _ in nil } == nil)
+        #expect(MachineMemory.resident().map { $0.now > 1 << 20 } == true)
+    }
+
     @Test func `the smallest limit of the group and those around it counts, in version 2`() {
         let files = Self.machine.merging([
             "/proc/self/cgroup": "0::/kube/pod/app\n", "/sys/fs/cgroup/kube/pod/app/memory.max": "max\n",

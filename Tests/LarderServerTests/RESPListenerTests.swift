@@ -23,6 +23,16 @@ import Testing
         #expect(client.isClosed)
     }
 
+    @Test func `an empty line between commands, which tools end their input with, does not end the connection`() {
+        let client = Client(Rig())
+        #expect(client.send(Say.words("PING") + Array("\r\n".utf8) + Say.words("ECHO end")).text == "+PONG\r\n$3\r\nend\r\n")
+        #expect(client.send("\r").isEmpty)
+        #expect(client.send("\n").isEmpty)
+        #expect(client.send(Say.words("PING")).text == "+PONG\r\n")
+        #expect(client.send("\n").text == "-ERR Protocol error: expected '*'\r\n")
+        #expect(client.isClosed)
+    }
+
     @Test func `a request that a browser was made to send closes the connection before its body is looked at`() {
         let body = "SET user/1 stolen\r\n"
         let posted = Client(Rig(), dialect: .resp)

@@ -37,7 +37,7 @@ import Testing
         _ = try client.ask("SET k 1 PX 1000")
         _ = try client.ask("SET k 2 KEEPTTL")
         #expect(try client.ask("PTTL k") == .integer(1_000))
-        _ = try client.ask("SET k 3 GET KEEPTTL")
+        _ = try client.ask("SET k 3 GET KEEPTTL KEEPTTL")
         #expect(try client.ask("PTTL k") == .integer(1_000))
         _ = try client.ask("GETSET k 4")
         #expect(try client.ask("PTTL k") == .integer(-1))
@@ -93,6 +93,8 @@ import Testing
     @Test(arguments: [
         ("10.50", "0.1", "10.6"), ("10.6", "-5", "5.6"), ("5.0e3", "2.0e2", "5200"), ("3", "0", "3"), ("1e20", "0", "100000000000000000000"),
         ("1e-7", "0", "0.0000001"), ("-1.5e-3", "0", "-0.0015"), ("123456789012", "0.25", "123456789012.25"),
+        ("9007199254740993", "0", "9007199254740993"), ("0.1", "0.2", "0.3"), ("0.1", "-0.1", "0"), ("-0.0", "0", "0"), ("1", "1e-20", "1"),
+        ("0x10", "+.5", "16.5"),
     ])
     func `floating-point numbers are written without an exponent`(_ value: String, _ delta: String, _ sum: String) throws {
         _ = try client.ask("SET k \(value)")
@@ -104,8 +106,15 @@ import Testing
         _ = try client.ask("SET k abc")
         #expect(try client.ask("INCRBYFLOAT k 1") == .error("ERR value is not a valid float"))
         #expect(try client.ask("INCRBYFLOAT n nan") == .error("ERR value is not a valid float"))
-        _ = try client.ask("SET k 1.7e308")
-        #expect(try client.ask("INCRBYFLOAT k 1.7e308") == .error("ERR increment would produce NaN or Infinity"))
+        for line in ["SET k 1.1e4932", "SET n inf"] { _ = try client.ask(line) }
+        #expect(try client.ask("INCRBYFLOAT k 1.1e4932") == .error("ERR increment would produce NaN or Infinity"))
+        #expect(try client.ask("INCRBYFLOAT n 1") == .error("ERR increment would produce NaN or Infinity"))
+        for text in ["", " 1", "1 ", "1\u{0}", "1e5000", "1e-5000", "nan", String(repeating: "1", count: 300)] {
+            #expect(try client.ask(["SET", "k", text]) == .simple("OK"))
+            #expect(try client.ask("INCRBYFLOAT k 1") == .error("ERR value is not a valid float"), "\(text)")
+            #expect(try client.ask(["INCRBYFLOAT", "none", text]) == .error("ERR value is not a valid float"), "\(text)")
+        }
+        _ = try client.ask("SET k 1.5")
         #expect(try client.ask("INCRBY k 1.5") == .error("ERR value is not an integer or out of range"))
         #expect(try client.ask("DECRBY k -9223372036854775808") == .error("ERR decrement would overflow"))
     }
@@ -125,7 +134,7 @@ import Testing
         #expect(try client.ask("EXPIRE none 5 NX") == .integer(0))
         #expect(try client.ask("EXPIRE k 5 NX XX").isError)
         #expect(try client.ask("EXPIRE k 5 GT LT").isError)
-        #expect(try client.ask("EXPIRE k 5 WHAT") == .error("ERR Unsupported option"))
+        #expect(try client.ask("EXPIRE k 5 WHAT") == .error("ERR Unsupported option WHAT"))
         #expect(try client.ask("EXPIRE k x") == .error("ERR value is not an integer or out of range"))
         #expect(try client.ask("EXPIRE k 9223372036854775807") == .error("ERR invalid expire time in 'expire' command"))
         #expect(try client.ask("PEXPIRETIME k") == .integer(Rig.start + 15_000))
@@ -341,6 +350,119 @@ import Testing
         #expect(try client.ask("COMMAND GETKEYS MSET a 1 b 2") == .list(["a", "b"]))
         #expect(try client.ask("COMMAND GETKEYS RENAME a b") == .list(["a", "b"]))
         #expect(try client.ask("COMMAND GETKEYS PING").isError)
+    }
+
+    @Test func `what is told of a command for access lists is what Redis tells`() throws {
+        let rows = try client.ask("COMMAND INFO set del expire getdel keys config").items.map(\.items)
+        #expect(rows.map { $0[2].items.compactMap(\.string) } == [
+            ["write", "denyoom"], ["write"], ["write", "fast"], ["write", "fast"], ["readonly"],
+            ["admin", "noscript", "loading", "stale"],
+        ])
+        #expect(rows.map { $0[6].items.compactMap(\.string) } == [
+            ["@write", "@string", "@slow"], ["@write", "@keyspace", "@slow"], ["@write", "@keyspace", "@fast"], ["@write", "@string", "@fast"],
+            ["@read", "@keyspace", "@dangerous", "@slow"], ["@admin", "@dangerous", "@slow"],
+        ])
+    }
+
+    @Test(arguments: [
+        ("CLIENT WHAT", "ERR unknown subcommand 'WHAT'. Try CLIENT HELP."),
+        ("CLIENT ID 3", "ERR wrong number of arguments for 'client|id' command"),
+        ("config get", "ERR wrong number of arguments for 'config|get' command"),
+        ("OBJECT FREQ", "ERR wrong number of arguments for 'object|freq' command"),
+        ("PUBSUB CHANNELS a b", "ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP."),
+        ("DEBUG WHAT", "ERR DEBUG command not allowed: the setting debug-commands is false"),
+        ("MEMORY USAGE k 5", "ERR syntax error"), ("MEMORY USAGE k SAMPLES -1", "ERR syntax error"), ("COMMAND LIST x", "ERR syntax error"),
+        ("SLOWLOG GET x", "ERR count should be greater than or equal to -1"),
+        ("EXPIRE k abc NX GT", "ERR NX and XX, GT or LT options at the same time are not compatible"),
+        ("EXPIRE k abc zz GT", "ERR Unsupported option zz"), ("SET k v EX 1.5 zz", "ERR syntax error"), ("SET k v EX 0 zz", "ERR syntax error"),
+        ("SET k v EX 1.5", "ERR value is not an integer or out of range"), ("GETEX k EX 1.5 zz", "ERR syntax error"),
+        ("WAIT 1 -1", "ERR timeout is negative"), ("WAIT 1 x", "ERR timeout is not an integer or out of range"),
+        ("GETRANGE k -0 1", "ERR value is not an integer or out of range"), ("INCRBY k 007", "ERR value is not an integer or out of range"),
+        ("EXPIRE k 010", "ERR value is not an integer or out of range"), ("DECRBY k -0", "ERR value is not an integer or out of range"),
+        ("SET k v PX 5 PX -1", "ERR invalid expire time in 'set' command"), ("SET k v PX 5 EX 1", "ERR syntax error"),
+        ("SET k v EX 5 KEEPTTL", "ERR syntax error"),
+        ("CONFIG SET timeout 0 TIMEOUT 1", "ERR CONFIG SET failed (possibly related to argument 'timeout') - duplicate parameter"),
+    ])
+    func `what is at fault is told in the words of Redis`(_ line: String, _ error: String) throws {
+        #expect(try client.ask(line) == .error(error))
+    }
+
+    @Test func `HELP is served wherever an error recommends it`() throws {
+        for word in RESPWord.supported where !word.subcommands.isEmpty && word != .debug {
+            let lines = try client.ask([word.name, "HELP"]).items.compactMap(\.string)
+            #expect(lines.count == 1 + 2 * word.subcommands.count)
+            #expect(lines.first?.hasPrefix(word.name.uppercased() + " <subcommand>") == true)
+            #expect(try client.ask([word.name, "HELP", "x"]) == .error("ERR wrong number of arguments for '\(word.name)|help' command"))
+        }
+    }
+
+    @Test func `a time is judged where there is something to give it to`() throws {
+        #expect(try client.ask("GETEX none EX -1") == .null)
+        #expect(try client.ask("GETEX none EX x") == .null)
+        _ = try client.ask("SET k v")
+        #expect(try client.ask("GETEX k EX -1") == .error("ERR invalid expire time in 'getex' command"))
+        #expect(try client.ask("GETEX k EX x") == .error("ERR value is not an integer or out of range"))
+        #expect(try client.ask("EXPIREAT k 9223372036854775") == .integer(1))
+        #expect(try client.ask("PEXPIRETIME k") == .integer(Deadline.latest.rawValue))
+        #expect(try client.ask("EXPIREAT k 9223372036854776") == .error("ERR invalid expire time in 'expireat' command"))
+    }
+
+    @Test func `OBJECT FREQ counts uses where entries are evicted, and is not one itself`() throws {
+        var configuration = ServerConfiguration()
+        configuration.databases = ["cache"]
+        let rig = Rig(configuration)
+        rig.createNamespace("cache", .off, eviction: .s3fifo, bytesMax: 1 << 20)
+        let client = Client(rig)
+        #expect(try client.ask("OBJECT FREQ k") == .null)
+        _ = try client.ask("SET k v")
+        #expect(try client.ask("OBJECT FREQ k") == .error(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."))
+        _ = try client.ask("SELECT 1")
+        #expect(try client.ask("OBJECT FREQ k") == .null)
+        _ = try client.ask("SET k v")
+        for uses in [0, 1, 2, 3, 3] as [Int64] {
+            for _ in 0..<2 { #expect(try client.ask("OBJECT FREQ k") == .integer(uses)) }
+            _ = try client.ask("GET k")
+        }
+    }
+
+    @Test func `INFO tells what CONFIG tells, and shares of the processor`() throws {
+        func field(_ name: String) throws -> String {
+            let info = try #require(try client.ask("INFO").string)
+            return try #require(info.split(separator: "\r\n").first { $0.hasPrefix(name + ":") }).split(separator: ":").last.map(String.init) ?? ""
+        }
+        #expect(try client.ask("CONFIG GET maxmemory").items.last == .text(try field("maxmemory")))
+        #expect(try Double(field("used_cpu_user")).map { $0 > 0 } == true)
+        #expect(try Double(field("used_cpu_sys")).map { $0 > 0 } == true)
+        #expect(try Int(field("used_memory_rss")).map { $0 > 1 << 20 } == true)
+        #expect(try Int(field("used_memory_peak")).map { $0 > 1 << 20 } == true)
+        #expect(try Double(field("mem_fragmentation_ratio")) != nil)
+        #expect(try field("run_id").utf8.count == 40)
+        #expect(try Int(field("instantaneous_ops_per_sec")) != nil)
+    }
+
+    @Test func `the rate of requests is the mean since somebody asked, if that was a second ago`() {
+        let rate = RequestRate()
+        #expect(rate.perSecond(50, since: 1_000_000, now: 1_000_500) == 0)
+        #expect(rate.perSecond(100, since: 1_000_000, now: 1_002_000) == 50)
+        #expect(rate.perSecond(900, since: 1_000_000, now: 1_002_900) == 50)
+        #expect(rate.perSecond(1_100, since: 1_000_000, now: 1_004_000) == 500)
+    }
+
+    @Test func `the slow log does not tell the key`() throws {
+        var configuration = ServerConfiguration()
+        configuration.apiKey = APIKey(bytes: Array("sesame".utf8))
+        let client = Client(Rig(configuration))
+        _ = try client.ask("AUTH sesame")
+        _ = try client.ask("CONFIG SET slowlog-log-slower-than 0")
+        for line in [
+            "AUTH sesame", "AUTH default sesame", "AUTH x sesame y", "HELLO 2 AUTH default sesame SETNAME worker", "hello 2 setname auth auth default sesame",
+            "HELLO 9 AUTH default sesame", "AUHT sesame",
+        ] { _ = try client.ask(line) }
+        let entries = try client.ask("SLOWLOG GET -1").items.map { $0.items[3].items.compactMap(\.string) }
+        #expect(!entries.joined().contains("sesame"))
+        #expect(entries.contains(["AUTH", "(redacted)"]))
+        #expect(entries.contains(["HELLO", "2", "AUTH", "(redacted)", "(redacted)", "SETNAME", "worker"]))
     }
 
     @Test func `INFO and CONFIG say what monitors ask`() throws {

@@ -89,6 +89,74 @@ import Testing
         #expect(rewrite { _, _ in .remove }.outcome == .notFound)
     }
 
+    // MARK: Other names
+
+    /// Moves `k` to `l`. `wrote` is called between the two writes.
+    private func move(replaces: Bool, written: inout LSN, _ wrote: () -> Void = {}) -> String {
+        var input = ByteBuffer()
+        var scratch = Scratch()
+        input.append("kl")
+        let (source, goal) = (ByteRange(start: 0, count: 1), ByteRange(start: 1, count: 1))
+        let move = RESPMove(
+            source: RESPKey(range: source, hash: hash), from: space,
+            goal: RESPKey(range: goal, hash: rig.store.hash(space, input.span(goal))), to: space, replaces: replaces, deletesSource: true,
+            isSame: false)
+        switch rig.server.executor.move(move, input, now: rig.now, written: &written, &scratch, wrote) {
+        case .done: return "done"
+        case .missing: return "missing"
+        case .taken: return "taken"
+        case .refused(let result): return "\(result.outcome)"
+        case .half: return "half"
+        }
+    }
+
+    private func ask(_ line: String) -> RESPValue? { try? Client(rig).ask(line) }
+
+    @Test(arguments: [true, false])
+    func `a RENAME whose source others write all the time is not done while the source is there`(_ replaces: Bool) {
+        put("a")
+        var (times, written) = (0, LSN.zero)
+        let moved = move(replaces: replaces, written: &written) {
+            times += 1
+            put("b\(times)")
+        }
+        #expect(moved == "backlog", "in the next turn again")
+        #expect(times == 16)
+        #expect(ask("EXISTS k") == .integer(1))
+        // The next turn.
+        #expect(move(replaces: replaces, written: &written) == "done")
+        #expect(ask("MGET k l") == .array([.null, .text("b16")]))
+    }
+
+    @Test func `a RENAMENX whose target is overwritten behind it leaves the source and says so`() {
+        put("a")
+        var written = LSN.zero
+        let moved = move(replaces: false, written: &written) { for line in ["SET k new", "SET l other"] { _ = ask(line) } }
+        #expect(moved == "taken")
+        #expect(ask("MGET k l") == .list(["new", "other"]))
+    }
+
+    @Test func `a RENAMENX whose target is deleted behind it begins again`() {
+        put("a")
+        var (times, written) = (0, LSN.zero)
+        let moved = move(replaces: false, written: &written) {
+            times += 1
+            if times == 1 { for line in ["SET k new", "DEL l"] { _ = ask(line) } }
+        }
+        #expect(moved == "done")
+        #expect(ask("MGET k l") == .array([.null, .text("new")]))
+    }
+
+    @Test func `a RENAME whose source is deleted behind it is done`() {
+        put("a")
+        var written = LSN.zero
+        #expect(move(replaces: true, written: &written) { _ = ask("DEL k") } == "done")
+        #expect(ask("MGET k l") == .array([.null, .text("a")]))
+        #expect(move(replaces: true, written: &written) == "done", "of a move that goes on")
+        var fresh = LSN.zero
+        #expect(move(replaces: true, written: &fresh) == "missing")
+    }
+
     @Test func `gives up for this turn when others write all the time`() {
         put("a")
         var times = 0

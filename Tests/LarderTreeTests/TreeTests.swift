@@ -59,6 +59,7 @@ import Testing
         "LarderPlatform/Parker.swift",
         "LarderPlatform/Poller.swift",
         "LarderPlatform/ProcessIdentity.swift",
+        "LarderPlatform/RealText.swift",
         "LarderPlatform/Signals.swift",
         "LarderPlatform/SmallFile.swift",
         "LarderPlatform/Socket.swift",

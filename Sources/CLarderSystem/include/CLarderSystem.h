@@ -6,7 +6,11 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <malloc.h>
+#include <math.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -129,6 +133,32 @@ static inline int64_t larder_write_two(int descriptor, const void *first, size_t
                                        size_t second_count, int64_t offset) {
     struct iovec parts[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
     return pwritev(descriptor, parts, 2, offset);
+}
+
+/// Reads all of `text` as a number: as Redis does, util.c `string2ld`.
+static inline int larder_read_real(const char *text, long double *value) {
+    char *end;
+    if (*text == 0 || strchr(" \t\n\v\f\r", *text)) return 0;
+    errno = 0;
+    *value = strtold(text, &end);
+    return *end == 0 && !isnan(*value) && !(errno == ERANGE && (isinf(*value) || *value == 0));
+}
+
+/// Writes the sum of two numbers, without an exponent. Returns its length; 0 when there is none, -1 when one of them is no number.
+static inline long larder_add_reals(const char *first, const char *second, void *out, size_t capacity) {
+    long double left, right;
+    if (!larder_read_real(first, &left) || !larder_read_real(second, &right)) return -1;
+    if (!isfinite(left + right)) return 0;
+    char *text = (char *)out;
+    int length = snprintf(text, capacity, "%.17Lf", left + right);
+    if (length <= 0 || (size_t)length >= capacity) return 0;
+    while (text[length - 1] == '0') length--;
+    if (text[length - 1] == '.') length--;
+    if (length == 2 && memcmp(text, "-0", 2) == 0) {
+        text[0] = '0';
+        length = 1;
+    }
+    return length;
 }
 
 #endif

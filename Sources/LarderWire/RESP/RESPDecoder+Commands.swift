@@ -128,7 +128,7 @@ extension RESPDecoder {
             become(.increment, .number, words[1], &command)
             command.delta = -1
         case (.incrby, 3), (.decrby, 3):
-            guard let delta = Decimal.parse(bytes.slice(words[2])), word == .incrby || delta != .min else { return }
+            guard let delta = RESPInteger.parse(bytes.slice(words[2])), word == .incrby || delta != .min else { return }
             become(.increment, .number, words[1], &command)
             command.delta = word == .incrby ? delta : -delta
         case (.append, 3):
@@ -164,10 +164,12 @@ extension RESPDecoder {
         var options = RESPArguments(request, in: bytes)
         _ = options.next(in: bytes)
         _ = options.next(in: bytes)
-        guard let set = try? RESPSetOptions(&options, in: bytes), !set.returnsOld, set.equal == nil else { return }
+        guard let set = try? RESPSetOptions(&options, in: bytes), !set.returnsOld, set.equal == nil,
+            let lifetime = try? set.lifetime(in: bytes)
+        else { return }
         become(.put, .status, words[1], &command)
         command.value = words[2]
-        command.lifetime = set.lifetime
+        command.lifetime = lifetime
         command.condition = set.condition
     }
 

@@ -143,11 +143,18 @@ package struct RESPDecoder: Sendable {
 
     /// A line of words, ended by a line feed. There is no quoting: what needs it is sent as an array of arguments.
     ///
-    /// - Returns: nil for a line without a word, which is passed over.
+    /// - Returns: nil for a line without a word, which is passed over; where lines are not taken, one of nothing at all is, because
+    ///   tools end their input with one.
     @inline(never)
     private mutating func decodeInline(_ bytes: RawSpan, _ position: inout Int, _ command: inout Command) -> DecodeStep? {
-        guard takesInline else { return refuse(.expectedArray, &command) }
         let start = position
+        guard takesInline else {
+            guard bytes.byte(at: start) == 0x0D else { return refuse(.expectedArray, &command) }
+            if start &+ 1 == bytes.byteCount { return wait(2) }
+            guard bytes.byte(at: start &+ 1) == 0x0A else { return refuse(.expectedArray, &command) }
+            position = start &+ 2
+            return nil
+        }
         let end = bytes.firstPosition(of: 0x0A, from: start) ?? bytes.byteCount
         if end &- start > RESPLimits.inlineBytesMax { return refuse(.inlineTooLong, &command) }
         guard end < bytes.byteCount else { return wait(end &- start &+ 1) }

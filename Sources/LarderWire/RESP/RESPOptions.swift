@@ -13,12 +13,14 @@ package enum RESPTimeUnit: Sendable {
 package enum RESPTime {
     /// What the number `text` says, be it in the past.
     package static func any(_ text: RawSpan, _ unit: RESPTimeUnit, for word: RESPWord) throws(Failure) -> Lifetime {
-        guard let number = Decimal.parse(text) else { throw .respNotAnInteger }
+        guard let number = RESPInteger.parse(text) else { throw .respNotAnInteger }
         let isSeconds = unit == .ex || unit == .exat
         let (milliseconds, overflow) = isSeconds ? number.multipliedReportingOverflow(by: 1_000) : (number, false)
+        guard !overflow else { throw .invalidExpire(word) }
+        if unit == .exat || unit == .pxat { return .until(milliseconds) }
         // So far from the end that the present time can be added.
-        guard !overflow, milliseconds <= .max - 1 << 44 else { throw .invalidExpire(word) }
-        return unit == .ex || unit == .px ? .milliseconds(milliseconds) : .until(milliseconds)
+        guard milliseconds <= .max - 1 << 44 else { throw .invalidExpire(word) }
+        return .milliseconds(milliseconds)
     }
 
     /// The same where a number below 1 is a mistake.
@@ -41,15 +43,29 @@ package enum RESPTime {
     }
 }
 
-/// The options of SET and GETEX.
+/// Integers as arguments: Redis takes what it would write itself, and nothing else.
+package enum RESPInteger {
+    /// - Returns: nil for what is no integer of 64 bits, and for one with a zero or a sign that it does not need.
+    package static func parse(_ text: RawSpan) -> Int64? {
+        guard let number = Decimal.parse(text) else { return nil }
+        let digits = text.byte(at: 0) == UInt8(ascii: "-") ? 1 : 0
+        let hasNeedlessZero = text.byte(at: digits) == 0x30 && text.byteCount > 1
+        return hasNeedlessZero ? nil : number
+    }
+}
+
+/// The options of SET and GETEX. What stands behind them is judged first, and then the time: see `lifetime(in:)`.
 package struct RESPSetOptions: Sendable {
-    package private(set) var lifetime: Lifetime
+    /// Without a time: what an option says, or that there is none.
+    private var plain: Lifetime
+    private var time: (text: ByteRange, unit: RESPTimeUnit)?
+    private let word: RESPWord
     package private(set) var condition = Condition.none
     /// GET: the reply is what was there before.
     package private(set) var returnsOld = false
     /// IFEQ: what must be there.
     package private(set) var equal: ByteRange?
-    private var hasLifetime = false
+    private var isPlainChosen = false
 
     /// The options of SET, as they stand behind the value.
     package init(_ options: inout RESPArguments, in input: borrowing ByteBuffer) throws(Failure) {
@@ -57,18 +73,18 @@ package struct RESPSetOptions: Sendable {
     }
 
     init(_ options: inout RESPArguments, in bytes: RawSpan) throws(Failure) {
-        lifetime = .unlimited
+        (plain, word) = (.unlimited, .set)
         while let option = options.next(in: bytes) {
             let name = RESPName(bytes, option)
             switch name {
             case Self.nx: try require(.absent)
             case Self.xx: try require(.present)
             case Self.get: returnsOld = true
-            case Self.keepttl: try set(.keep)
+            case Self.keepttl: try take(.keep)
             case Self.ifeq:
                 guard equal == nil, condition == .none, let value = options.next(in: bytes) else { throw .syntaxError }
                 equal = value
-            default: try takeTime(name, &options, bytes, .set)
+            default: try takeTime(name, &options, bytes)
             }
         }
         if equal != nil, condition != .none { throw .syntaxError }
@@ -76,15 +92,23 @@ package struct RESPSetOptions: Sendable {
 
     /// The options of GETEX.
     package init(getex options: inout RESPArguments, in input: borrowing ByteBuffer) throws(Failure) {
-        lifetime = .keep
+        (plain, word) = (.keep, .getex)
         while let option = options.next(in: input) {
             let name = RESPName(input.bytes, option)
-            if name == Self.persist { try set(.unlimited) } else { try takeTime(name, &options, input.bytes, .getex) }
+            if name == Self.persist { try take(.unlimited) } else { try takeTime(name, &options, input.bytes) }
         }
     }
 
+    /// How long the key is to live.
+    package func lifetime(in input: borrowing ByteBuffer) throws(Failure) -> Lifetime { try lifetime(in: input.bytes) }
+
+    func lifetime(in bytes: RawSpan) throws(Failure) -> Lifetime {
+        guard let time else { return plain }
+        return try RESPTime.positive(bytes.slice(time.text), time.unit, for: word)
+    }
+
     private mutating func takeTime(
-        _ name: RESPName, _ options: inout RESPArguments, _ bytes: RawSpan, _ word: RESPWord
+        _ name: RESPName, _ options: inout RESPArguments, _ bytes: RawSpan
     ) throws(Failure) {
         let unit: RESPTimeUnit
         switch name {
@@ -94,14 +118,15 @@ package struct RESPSetOptions: Sendable {
         case Self.pxat: unit = .pxat
         default: throw .syntaxError
         }
-        guard !hasLifetime, let number = options.next(in: bytes) else { throw .syntaxError }
-        try set(RESPTime.positive(bytes.slice(number), unit, for: word))
+        // As in Redis the same may be said again, and the last counts.
+        guard !isPlainChosen, time == nil || time?.unit == unit, let number = options.next(in: bytes) else { throw .syntaxError }
+        time = (number, unit)
     }
 
-    private mutating func set(_ lifetime: Lifetime) throws(Failure) {
-        guard !hasLifetime else { throw .syntaxError }
-        self.lifetime = lifetime
-        hasLifetime = true
+    private mutating func take(_ lifetime: Lifetime) throws(Failure) {
+        guard time == nil else { throw .syntaxError }
+        plain = lifetime
+        isPlainChosen = true
     }
 
     private mutating func require(_ condition: Condition) throws(Failure) {
@@ -120,6 +145,8 @@ package struct RESPExpireOptions: Sendable {
     package private(set) var onlyWith = false
     package private(set) var onlyLater = false
     package private(set) var onlyEarlier = false
+    /// The first that is none, if there is one: then nothing behind it was looked at.
+    package private(set) var unknown: ByteRange?
 
     package init(_ options: inout RESPArguments, in input: borrowing ByteBuffer) throws(Failure) {
         while let option = options.next(in: input) {
@@ -128,7 +155,9 @@ package struct RESPExpireOptions: Sendable {
             case Self.xx: onlyWith = true
             case Self.gt: onlyLater = true
             case Self.lt: onlyEarlier = true
-            default: throw Failure(.malformed, "Unsupported option")
+            default:
+                unknown = option
+                return
             }
         }
         if onlyWithout, onlyWith || onlyLater || onlyEarlier {

@@ -22,9 +22,10 @@ package struct RESPWordEntry: Sendable {
 
     /// How Redis names that.
     package var flags: [String] {
-        switch kind {
-        case .read: ["readonly", "fast"]
-        case .write: ["write", "denyoom", "fast"]
+        let speed = isFast ? ["fast"] : []
+        return switch kind {
+        case .read: ["readonly"] + speed
+        case .write: ["write"] + (growsMemory ? ["denyoom"] : []) + speed
         case .connection: ["noscript", "loading", "stale", "fast"]
         case .events: ["pubsub", "noscript", "loading", "stale"]
         case .server: ["loading", "stale"]
@@ -32,14 +33,45 @@ package struct RESPWordEntry: Sendable {
         }
     }
 
+    /// Whether Redis calls it fast.
+    private var isFast: Bool {
+        switch word {
+        case .copy, .del, .flushdb, .getrange, .keys, .memory, .mset, .msetnx, .object, .psetex, .randomkey, .rename, .scan, .set,
+            .setex, .setrange: false
+        default: kind == .read || kind == .write || kind == .connection && word != .client
+        }
+    }
+
+    private var growsMemory: Bool { group == "string" && word != .getdel && word != .getex || word == .copy }
+
+    /// Its categories, as Redis' access lists name them.
+    package var categories: [String] {
+        var categories: [String] = []
+        switch kind {
+        case .read: categories.append("read")
+        case .write: categories.append("write")
+        case .admin: categories += ["admin", "dangerous"]
+        case .connection, .events, .server: break
+        }
+        if group == "generic" { categories.append("keyspace") } else if group != "server" { categories.append(group) }
+        if [.flushdb, .info, .keys].contains(word) { categories.append("dangerous") }
+        return categories + [isFast ? "fast" : "slow"]
+    }
+
     package var group: String {
         switch kind {
-        case .read, .write: "string"
+        case .read, .write: firstKey == 0 || Self.generic.contains(word) ? "generic" : "string"
         case .connection: "connection"
         case .events: "pubsub"
         case .server, .admin: "server"
         }
     }
+
+    /// Those of keys, whatever their values are.
+    private static let generic: Set<RESPWord> = [
+        .copy, .del, .exists, .expire, .expireat, .expiretime, .object, .memory, .persist, .pexpire, .pexpireat, .pexpiretime, .pttl,
+        .rename, .renamenx, .ttl, .type, .unlink,
+    ]
 
     /// Whether a command may have so many words, its name included.
     package func allows(_ words: Int) -> Bool { arity >= 0 ? words == arity : words >= -arity }
