@@ -3,10 +3,12 @@
 import Glibc
 
 package enum Signals {
-    /// Holds SIGTERM and SIGINT back for `wait()` and ignores SIGPIPE (a vanished peer is an answer of `send`).
+    /// Holds SIGTERM and SIGINT back for `wait()` and ignores what is the answer of a call as well: SIGPIPE (a vanished peer) and
+    /// SIGXFSZ (a file that would be larger than the process may make it).
     /// Call it before the first thread starts: threads inherit it.
     package static func hold() {
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         var set = terminationSet()
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
     }

@@ -21,6 +21,7 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
 
     package var description: String {
         "\(call.text): \(unsafe String(cString: strerror(number))) (errno \(number))"
+            + (number == EFBIG ? "; the process may make no file that large (ulimit -f)" : "")
     }
 
     package static func == (left: SystemError, right: SystemError) -> Bool { left.number == right.number }
@@ -40,6 +41,7 @@ extension SystemError {
     package static let readOnly = EROFS
     package static let interrupted = EINTR
     package static let badDescriptor = EBADF
+    package static let accessDenied = EACCES
 }
 
 /// A `StaticString` that can be compared and sent.

@@ -121,6 +121,34 @@ import Testing
         #expect(judgement.lost == 0 && judgement.wrong == 0, "\(judgement.named)")
     }
 
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit")))
+    func `a limit on the size of files ended the server without a word`() throws {
+        let server = ServerProcess(arguments: ["--durability", "always"])
+        defer { server.removeDirectory() }
+        server.wrapper = ["/usr/bin/prlimit", "--fsize=30000000"]
+        let log = try server.startLoading()
+        #expect(log.wait(for: "spare-0000000001: fallocate: File too large (errno 27); the process may make no file", seconds: 60) != nil)
+        #expect(server.waitForEnd() == 1)
+        server.wrapper = []
+        try server.start()
+        run("prlimit", "--pid=\(server.processID)", "--fsize=20000:unlimited")
+        let http = try HTTPClient(port: server.port)
+        var taken = 0
+        while taken < 100, try http.call("PUT", "/kv/default/v\(taken)", body: [UInt8](repeating: 1, count: 1_000)).status == 201 { taken += 1 }
+        #expect(taken > 0 && taken < 20)
+        #expect(server.waitForLog("log is failed: pwritev: File too large", seconds: 60), "\(server.logText)")
+        #expect(try http.call("GET", "/kv/default/v0").status == 200)
+        #expect(try http.call("PUT", "/kv/default/refused", body: [1]).status == 503)
+        run("prlimit", "--pid=\(server.processID)", "--fsize=unlimited")
+        #expect(server.waitForLog("log has healed", seconds: 60), "\(server.logText)")
+        #expect(try http.call("PUT", "/kv/default/after", body: [2]).status == 201)
+        server.kill()
+        try server.start()
+        let next = try HTTPClient(port: server.port)
+        #expect(try next.call("GET", "/kv/default/after").body == [2])
+        for key in 0..<taken { #expect(try next.call("GET", "/kv/default/v\(key)").status == 200) }
+    }
+
     @Test(.enabled(if: CallTrace.isAvailable))
     func `a call that fails during a start either matters to nobody or ends the start with a reason, and the next one has everything`() throws {
         let began = ContinuousClock.now
