@@ -111,6 +111,8 @@ struct Recovery {
                 case .newerFormat(let major):
                     throw .newerFormat(file: error.file, major: major, known: Int(FormatVersion.major))
                 case .unknownFeatures(let bits): throw .unknownFeatures(file: error.file, bits: bits)
+                // It may be whole: whoever refused it says nothing of that.
+                case .unreadable(let cause) where !DamageAtRest(error).isLasting: throw .system(cause, file: error.file)
                 default: report.damagedSnapshots.append(error)
                 }
             }

@@ -374,6 +374,26 @@ import Testing
         #expect(report.snapshot == 5)
     }
 
+    @Test func `a snapshot that may not be opened was called damaged and set aside`() throws {
+        let files = try twoSnapshots().files.afterKill()
+        let name = FileName.snapshotName(2)
+        files.setFault { $0.call == .open && $0.name == name ? .error(SystemError.accessDenied) : nil }
+        #expect(refusal(files) == .system(SystemError(number: SystemError.accessDenied, call: "open"), file: name))
+        files.setFault(nil)
+        let (_, report) = try Rig.start(files)
+        #expect(report.damagedSnapshots.isEmpty)
+        #expect(report.snapshot == 2)
+    }
+
+    @Test func `a snapshot that the medium does not give back is damaged, and the older one stands in for it`() throws {
+        let files = try twoSnapshots().files.afterKill()
+        let name = FileName.snapshotName(2)
+        files.setFault { $0.call == .read && $0.name == name ? .error(SystemError.inputOutput) : nil }
+        let (_, report) = try Rig.start(files)
+        #expect(report.damagedSnapshots.map(\.file) == [name])
+        #expect(report.snapshot == 1)
+    }
+
     @Test func `a damaged part of the log that nobody needs any more kept every snapshot from being published`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         for round in 0..<2 {
