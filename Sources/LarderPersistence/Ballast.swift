@@ -45,8 +45,14 @@ final class Ballast: Sendable {
     /// Whether the disk was full and its room is not back yet.
     var isGiven: Bool { state.withLock { $0 == .given } }
     var isLaid: Bool { state.withLock { $0 == .laid } }
-    /// How large a segment is for which there is room only because of this.
-    var segmentBytes: Int { max(byteCount / 8, 65_536) }
+    /// How large a segment is for which there is room only because of this: enough for some thousands of removals.
+    var segmentBytes: Int { min(max(byteCount / 8, 64 << 10), 1 << 20) }
+
+    /// Whether it is gone, and there is no room to lay it again beside `bytes` for something else.
+    func isShort(beside bytes: Int) -> Bool {
+        guard byteCount > 0, !isLaid, let free = try? files.freeBytes() else { return false }
+        return free < Int64(byteCount + bytes)
+    }
 
     /// Lays it, or makes it as large as it should be.
     ///

@@ -54,9 +54,13 @@ extension DurableStore {
             $0.note(isLow: log.state == .low)
             return $0.isDue(options, bytesWritten: log.bytesWritten, applied: buffer.appliedLSN, now: clock.elapsed())
         }
-        // A failure is counted; serving goes on with the older snapshot and a longer log.
         guard isDue else { return }
-        _ = try? snapshotNow()
+        do throws(PersistenceError) {
+            try snapshotNow()
+        } catch {
+            // Counted; serving goes on with the older snapshot and a longer log.
+            if case .system(let cause, _) = error, cause.isOutOfSpace, log.state == .low, giveUpOlder(log) { requestSnapshot() }
+        }
         holdBack(log)
     }
 
@@ -75,8 +79,8 @@ extension DurableStore {
                     try log.makeDurable(through: end)
                     return end
                 }
-                try publish(written.snapshot, log)
-                note(written, bytesWritten: bytesWritten, began: began)
+                let keepsMore = try publish(written.snapshot, log)
+                note(written, bytesWritten: bytesWritten, keepsMore: keepsMore, began: began)
                 options.events.add(
                     .snapshotTaken(
                         number: number, entries: written.entries, bytes: written.snapshot.bytes,
@@ -97,9 +101,11 @@ extension DurableStore {
     }
 
     /// - Parameter bytesWritten: Of the log, as it was when the snapshot began.
-    func note(_ written: WrittenSnapshot, bytesWritten: Int, began: Int64) {
+    /// - Parameter keepsMore: The other snapshot that is kept is of an earlier state, or there is none.
+    func note(_ written: WrittenSnapshot, bytesWritten: Int, keepsMore: Bool, began: Int64) {
         snapshots.withLock {
-            $0.succeeded(written.snapshot, rawBytes: written.rawBytes, bytesWritten: bytesWritten, now: clock.elapsed())
+            $0.succeeded(
+                written.snapshot, rawBytes: written.rawBytes, bytesWritten: bytesWritten, keepsMore: keepsMore, now: clock.elapsed())
         }
         note { statistics in
             statistics.taken += 1
@@ -212,7 +218,9 @@ extension DurableStore {
     // MARK: Publication
 
     /// Names the snapshot in the manifest, and removes what the two kept ones do not need.
-    private func publish(_ snapshot: Manifest.Snapshot, _ log: any LogBackend) throws(PersistenceError) {
+    ///
+    /// - Returns: Whether the other kept one is of an earlier state, or missing.
+    private func publish(_ snapshot: Manifest.Snapshot, _ log: any LogBackend) throws(PersistenceError) -> Bool {
         let rot = rot.withLock { $0 }
         let older = opened.withLock { $0.manifest.snapshots }.filter { !rot.snapshots.contains($0.number) }
         let kept = Array(([snapshot] + older).prefix(Manifest.snapshotsMax))
@@ -226,5 +234,6 @@ extension DurableStore {
         endRot(with: snapshot.number)
         try directory.removeLeftovers(opened.withLock { $0.manifest }, starting: false)
         if let oldest { try log.trim(before: oldest) }
+        return kept.count < Manifest.snapshotsMax || kept[1].end < snapshot.begin
     }
 }

@@ -97,6 +97,8 @@ package final class DurableStore: Sendable {
             files: directory.files, manifest: current.manifest, log: past, progress: progress, threads: options.loadThreads)
         var recovered = try recovery.run(into: state)
         guard state.recordsNotApplied == 0 else { throw .recordsNotApplied(count: state.recordsNotApplied) }
+        // What nobody needs may have the room that the log does.
+        if !current.usedPrevious { try directory.removeLeftovers(current.manifest, starting: true) }
         let log = try begin(&current, recovered, past)
         opened.withLock { $0 = current }
         snapshots.withLock { $0.begin(after: recovered, current.manifest, now: clock.elapsed(), durable: log.durableLSN) }

@@ -103,7 +103,7 @@ extension DurableStore {
                 .healed(
                     snapshot: number, entries: written.entries, bytes: written.snapshot.bytes,
                     milliseconds: (clock.elapsed() - began) / 1_000_000))
-            note(written, bytesWritten: log.bytesWritten, began: began)
+            note(written, bytesWritten: log.bytesWritten, keepsMore: false, began: began)
             endRot(with: number)
             finish(failed: false)
             removeWhatWentBefore(log)

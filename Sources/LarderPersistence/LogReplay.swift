@@ -23,6 +23,8 @@ package struct ReplayOutcome: Equatable, Sendable {
     /// The header checksum of the last frame, to which the next one is chained.
     package var checksum: UInt32 = 0
     package var lastSegment: UInt32 = 0
+    /// Where the last frame of that segment ends.
+    package var end = 0
     package var epoch: UInt32 = 0
     package var frameCount = 0
     package var recordCount = 0
@@ -140,6 +142,7 @@ struct LogReplay {
         defer {
             outcome.reached = cursor.reached
             outcome.checksum = cursor.checksum
+            outcome.end = cursor.position
             outcome.frameCount += cursor.frameCount
         }
         while true {

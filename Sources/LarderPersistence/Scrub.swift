@@ -119,7 +119,7 @@ extension DurableStore {
         return all
     }
 
-    private func note(_ damage: DamageAtRest) {
+    func note(_ damage: DamageAtRest) {
         let manifest = opened.withLock { $0.manifest }
         let name = FileName(damage.file)
         switch name {

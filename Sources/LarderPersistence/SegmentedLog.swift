@@ -48,9 +48,24 @@ struct SegmentedLog: ClosedLog {
             number: max(start.past.lastSegment + 1, manifest.oldestSegment), directory: manifest.directory, epoch: start.epoch,
             previousChecksum: start.past.checksum, firstLSN: LSN(rawValue: start.floor.rawValue + 1),
             previousLSN: start.past.reached, salt: options.random(), ceiling: start.ceiling, wall: start.wall)
-        return try WriteAheadLog(
+        let log = try WriteAheadLog(
             files: files, clock: clock, buffer: buffer, options: options, header: header, floor: start.floor,
             oldestSegment: oldest(DataDirectory.segments(try names())), ballast: ballast)
+        shrink(start.past)
+        return log
+    }
+
+    /// Gives back what was preallocated in the segment that was the last one, now that another follows, which says where it ends. Or
+    /// every start would take room, and on a full disk there would soon be none to start in.
+    private func shrink(_ past: ReplayOutcome) {
+        let end = max(past.end, past.tail.map { $0.offset + $0.bytes } ?? 0)
+        guard end > 0, let file = try? files.open(FileName.segmentName(past.lastSegment), .update) else { return }
+        if let size = try? file.size(), size > end {
+            // Nothing rests on it, but what a power cut brings back nobody takes away again.
+            try? file.truncate(to: Int64(end))
+            try? file.sync()
+        }
+        try? file.close()
     }
 
     // MARK: Segments

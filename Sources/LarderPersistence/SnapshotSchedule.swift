@@ -35,6 +35,10 @@ struct SnapshotSchedule {
     private var begun: UInt64 = 0
     private var activityLSN = LSN.zero
     private var isLow = false
+    /// While it is low on room: whether the second snapshot has been asked for.
+    private var hasAskedAgain = false
+    /// The older of the kept snapshots, and the log behind it, are of an earlier state than the newest.
+    private var keepsMore = true
     private var isRotten = false
 
     private static let nanoseconds: Int64 = 1_000_000
@@ -64,8 +68,8 @@ struct SnapshotSchedule {
         if isRequested { return true }
         guard now >= retryAt else { return false }
         if isRotten { return true }
-        // On a full disk a snapshot is what makes room, once something was removed.
-        if isLow, applied > lastLSN, now - lastTime >= options.snapshotRetryMilliseconds * Self.nanoseconds { return true }
+        // On a full disk a snapshot is what makes room, once something was removed, or if another one is needed to let the log go.
+        if isLow, applied > lastLSN || keepsMore, now - lastTime >= options.snapshotRetryMilliseconds * Self.nanoseconds { return true }
         let grown = grown(bytesWritten)
         if let limit = bytesBetween(options), grown >= limit { return true }
         guard options.snapshotMilliseconds > 0, applied > lastLSN else { return false }
@@ -94,12 +98,21 @@ struct SnapshotSchedule {
 
     /// - Parameter rawBytes: What it holds, before compression.
     /// - Parameter bytesWritten: As it was when the snapshot began.
-    mutating func succeeded(_ snapshot: Manifest.Snapshot, rawBytes: UInt64, bytesWritten: Int, now: Int64) {
+    /// - Parameter keepsMore: The other snapshot that is kept is of an earlier state, or there is none.
+    mutating func succeeded(
+        _ snapshot: Manifest.Snapshot, rawBytes: UInt64, bytesWritten: Int, keepsMore: Bool, now: Int64
+    ) {
         bytesBefore = 0
         bytesAtLast = bytesWritten
         lastBytes = Int64(clamping: rawBytes)
         lastLSN = snapshot.end
         lastTime = now
+        self.keepsMore = keepsMore
+        // The log is kept from the older snapshot on, so one alone makes no room.
+        if isLow, keepsMore, !hasAskedAgain {
+            isRequested = true
+            hasAskedAgain = true
+        }
     }
 
     mutating func failed(_ options: PersistenceOptions, now: Int64) {
@@ -108,7 +121,10 @@ struct SnapshotSchedule {
 
     /// Whether the log is low on room. When that begins, a snapshot is asked for: what it makes unneeded may be room enough.
     mutating func note(isLow: Bool) {
-        if isLow && !self.isLow { isRequested = true }
+        if isLow && !self.isLow {
+            isRequested = true
+            hasAskedAgain = false
+        }
         self.isLow = isLow
     }
 

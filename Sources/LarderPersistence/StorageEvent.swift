@@ -13,6 +13,8 @@ package enum StorageEvent: Sendable, Equatable {
     case log(LogCondition)
     case snapshotTaken(number: UInt32, entries: UInt64, bytes: UInt64, milliseconds: Milliseconds)
     case snapshotFailed(PersistenceError)
+    /// There was no room for another snapshot, and the older one has made some.
+    case olderGivenUp(number: UInt32, newest: UInt32)
     /// The log goes on in new files.
     case healed(snapshot: UInt32, entries: UInt64, bytes: UInt64, milliseconds: Milliseconds)
     /// The log stays as it is until the next attempt.
@@ -64,6 +66,8 @@ extension StorageEvent: CustomStringConvertible {
             "snapshot taken: \(entries) entries, \(bytes) bytes, \(milliseconds) ms"
         case .snapshotFailed(let error):
             "snapshot FAILED: \(error); the one before it is kept, and it is tried again later"
+        case .olderGivenUp(let number, let newest):
+            "snapshot \(number) and the log that only it needed are given up to make room; snapshot \(newest) was read again and is whole"
         case .healed(let snapshot, let entries, _, let milliseconds):
             "log has healed: \(entries) entries are in snapshot \(snapshot), made in \(milliseconds) ms; writes are taken again"
         case .healingFailed(let error, let next):
@@ -90,6 +94,7 @@ extension StorageEvent: CustomStringConvertible {
         case .snapshotTaken(let number, let entries, let bytes, let milliseconds):
             "event=snapshot number=\(number) entries=\(entries) bytes=\(bytes) ms=\(milliseconds)"
         case .snapshotFailed(let error): "event=snapshot-failed \(Self.fields(error))"
+        case .olderGivenUp(let number, let newest): "event=snapshot-given-up number=\(number) newest=\(newest)"
         case .healed(let snapshot, let entries, let bytes, let milliseconds):
             "event=healed snapshot=\(snapshot) entries=\(entries) bytes=\(bytes) ms=\(milliseconds)"
         case .healingFailed(let error, let next): "event=healing-failed \(Self.fields(error)) next-ms=\(next)"

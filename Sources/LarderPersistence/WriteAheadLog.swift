@@ -113,6 +113,8 @@ package final class WriteAheadLog: LogBackend {
         self.ballast = ballast
         let name = FileName.segmentName(header.number)
         var segments = SegmentFiles(files: files)
+        // A whole segment in what the ballast should have would leave no room for the snapshot that makes some.
+        if ballast.isShort(beside: options.segmentBytes) { _ = ballast.give() }
         let bytes = try naming(name) { () throws(SystemError) in
             try Self.prepare(header, with: &segments, options.segmentBytes, ballast)
         }
@@ -602,7 +604,7 @@ package final class WriteAheadLog: LogBackend {
         guard state.isTrusted, ballast.byteCount > 0, !ballast.isLaid else { return }
         let wasGiven = ballast.isGiven
         // To find that out by trying would take what deletes and a snapshot need, for a moment.
-        if wasGiven, let free = try? files.freeBytes(), free < Int64(ballast.byteCount + options.segmentBytes) { return }
+        if wasGiven, ballast.isShort(beside: options.segmentBytes) { return }
         do throws(SystemError) {
             try ballast.lay()
         } catch {

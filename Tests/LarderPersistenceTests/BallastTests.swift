@@ -158,6 +158,7 @@ import Testing
         rig.set("a", "1")
         rig.sync()
         let files = rig.files.afterKill()
+        try files.remove(FileName.spareName(2))
         files.setCapacity(files.usedBytes)
         let (next, report) = try start(files, history: rig.history)
         #expect(next.matchesHistory(report))

@@ -23,14 +23,14 @@ import Testing
         var schedule = SnapshotSchedule()
         #expect(!Self.isDue(schedule, afterBytes: 999))
         #expect(Self.isDue(schedule, afterBytes: 1_000))
-        schedule.succeeded(Self.small, rawBytes: 20_000, bytesWritten: 1_000, now: 0)
+        schedule.succeeded(Self.small, rawBytes: 20_000, bytesWritten: 1_000, keepsMore: false, now: 0)
         #expect(!Self.isDue(schedule, afterBytes: 20_999))
         #expect(Self.isDue(schedule, afterBytes: 21_000))
     }
 
     @Test func `a small state leaves the setting in force`() {
         var schedule = SnapshotSchedule()
-        schedule.succeeded(Self.small, rawBytes: 400, bytesWritten: 0, now: 0)
+        schedule.succeeded(Self.small, rawBytes: 400, bytesWritten: 0, keepsMore: false, now: 0)
         #expect(!Self.isDue(schedule, afterBytes: 999))
         #expect(Self.isDue(schedule, afterBytes: 1_000))
         var options = Self.options()
