@@ -20,6 +20,9 @@ final class Ballast: Sendable {
         case given
     }
 
+    /// Why a log is low on room that begins so.
+    static let shortage = SystemError(number: SystemError.noSpace, call: "fallocate")
+
     /// - Parameter byteCount: 0: nothing is kept.
     init(files: any FileSystem, byteCount: Int) {
         self.files = files

@@ -111,6 +111,7 @@ extension DurableStore {
             statistics.taken += 1
             statistics.lastEntries = written.entries
             statistics.lastBytes = written.snapshot.bytes
+            statistics.lastRawBytes = written.rawBytes
             statistics.lastElapsedMilliseconds = (clock.elapsed() - began) / 1_000_000
             statistics.lastWall = clock.wall()
         }

@@ -46,7 +46,9 @@ final class DataDirectory: Sendable {
 
     /// Whether what a start opens for writing, or replaces, are files at all.
     func checkKinds() throws(PersistenceError) {
-        for name in try names() where [FileName.lockName, FileName.previousManifestName].contains(name) {
+        let opened = [FileName.lockName, FileName.previousManifestName, Self.previousLink, Self.manifestDraft]
+        for name in try names() {
+            if case .spare = FileName(name) {} else if !opened.contains(name) { continue }
             var bytes = ByteBuffer()
             try naming(name) { () throws(SystemError) in _ = try files.open(name, .read).read(at: 0, count: 1, into: &bytes) }
         }
@@ -127,7 +129,7 @@ final class DataDirectory: Sendable {
     /// Makes `manifest` the current one; it is on the medium when this returns. What it no longer names may be removed then.
     func publish(_ manifest: Manifest) throws(PersistenceError) {
         try writeDraft(manifest)
-        try naming(FileName.previousManifestName) { () throws(SystemError) in try keepPrevious() }
+        try naming(Self.previousLink) { () throws(SystemError) in try linkPrevious() }
         try naming(FileName.manifestName) { () throws(SystemError) in
             try files.rename(Self.manifestDraft, to: FileName.manifestName)
             try files.syncDirectory()
@@ -145,7 +147,7 @@ final class DataDirectory: Sendable {
         }
     }
 
-    private func keepPrevious() throws(SystemError) {
+    private func linkPrevious() throws(SystemError) {
         // A link replaces nothing, so it is made under another name. Left over it would be in the way of the next one, and it
         // is left over when both names meant one file already: renaming does nothing then.
         try removeIfThere(Self.previousLink)

@@ -27,9 +27,13 @@ package struct DirectoryCheck: Sendable {
     /// Why the older snapshot and the log behind it could not stand in for the newer one; nil when they could.
     package var olderRefusal: PersistenceError?
 
+    /// What is wrong with the end of a log that was ended in order. A start goes on without it: nothing that was acknowledged is missing.
+    package var endDamage: PersistenceError?
+
     /// Whether a start would succeed with everything that the directory should hold.
     package var isSound: Bool {
-        !isEmpty && refusal == nil && olderRefusal == nil && !usedPreviousManifest && snapshots.allSatisfy { $0.damage == nil }
+        !isEmpty && refusal == nil && olderRefusal == nil && endDamage == nil && !usedPreviousManifest
+            && snapshots.allSatisfy { $0.damage == nil }
     }
 
     /// Checks a directory. Refused while a server uses it.
@@ -51,7 +55,8 @@ package struct DirectoryCheck: Sendable {
             let recovered = try recovery.run(into: ForgottenState())
             report = recovered.report
             self.log = recovered.log
-            if manifest.snapshots.count > 1 { olderRefusal = Self.checkOlder(manifest, files, threads) }
+            if !usedPreviousManifest { endDamage = Self.checkEnd(recovered.log, manifest) }
+            if !manifest.snapshots.isEmpty { olderRefusal = Self.checkOlder(manifest, files, threads) }
             withExtendedLifetime(directory) {}
         } catch {
             refusal = error
@@ -78,11 +83,21 @@ package struct DirectoryCheck: Sendable {
         let log = SegmentedLog(files: files, manifest: older, isPrevious: false, syncsFirst: false)
         let recovery = Recovery(files: files, manifest: older, log: log, progress: RecoveryProgress(), threads: threads)
         do throws(PersistenceError) {
+            // Behind a snapshot that stands alone, as after healing, nothing is kept that could stand in for it.
+            if older.snapshots.isEmpty, try log.byteCount(after: .zero) == nil { return nil }
             _ = try recovery.run(into: ForgottenState())
             return nil
         } catch {
             return error
         }
+    }
+
+    /// Nothing was written since the manifest says that the server stopped in order, so the log has to end with saying so too.
+    private static func checkEnd(_ log: ReplayOutcome, _ manifest: Manifest) -> PersistenceError? {
+        // A start that did not come as far as its manifest has begun a segment of its own.
+        guard manifest.clean, log.epoch == manifest.epoch, !log.endsClean else { return nil }
+        return .segmentDamaged(
+            file: FileName.segmentName(log.lastSegment), offset: log.tail?.offset ?? log.end, reason: .stopMissing)
     }
 
     private static func check(

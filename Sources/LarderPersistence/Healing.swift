@@ -102,7 +102,7 @@ extension DurableStore {
             options.events.add(
                 .healed(
                     snapshot: number, entries: written.entries, bytes: written.snapshot.bytes,
-                    milliseconds: (clock.elapsed() - began) / 1_000_000))
+                    milliseconds: (clock.elapsed() - began) / 1_000_000, isLow: log.state == .low))
             note(written, bytesWritten: log.bytesWritten, keepsMore: false, began: began)
             endRot(with: number)
             finish(failed: false)

@@ -30,6 +30,13 @@ package struct LogStatistics: Equatable, Sendable {
     package var syncs = 0
     package var syncNanoseconds: Int64 = 0
     package var longestSyncNanoseconds: Int64 = 0
+    /// How many syncs took no longer than each of `syncMillisecondsBounds`.
+    package var syncsWithin = [Int](repeating: 0, count: LogStatistics.syncMillisecondsBounds.count)
+    package static let syncMillisecondsBounds: [Int64] = [1, 4, 16, 64, 256, 1_000]
+    /// Records in those frames.
+    package var records = 0
+    /// Bytes that were written and that no sync has covered yet.
+    package var unsyncedBytes = 0
     /// Times that it left `ok` for want of room, and because of any other error.
     package var shortages = 0
     package var failures = 0
@@ -40,6 +47,7 @@ package struct LogStatistics: Equatable, Sendable {
         syncs += 1
         syncNanoseconds += nanoseconds
         longestSyncNanoseconds = max(longestSyncNanoseconds, nanoseconds)
+        for (place, bound) in Self.syncMillisecondsBounds.enumerated() where nanoseconds <= bound * 1_000_000 { syncsWithin[place] += 1 }
     }
 }
 

@@ -63,6 +63,9 @@ struct LogWriter: ~Copyable {
     /// Whether the frame that is being written is to be synced within the interval.
     var owesSync: Bool { batch?.owesSync ?? true }
 
+    /// Records of the batch that is to be written.
+    var recordsStaged: Int { batch.map { Int($0.recordCount) } ?? 0 }
+
     /// Whether a frame has been begun and is not written as a whole.
     var isWriting: Bool { frame != nil }
 

@@ -85,6 +85,8 @@ package enum SegmentFault: Equatable, Sendable {
     case header
     /// It does not continue the segment before it.
     case sequence
+    /// The server stopped in order, and the frame that says so is not there.
+    case stopMissing
 }
 
 /// What ends the readable part of a segment.

@@ -10,6 +10,8 @@ package struct SnapshotStatistics: Sendable, Equatable {
     package var lastError: PersistenceError?
     package var lastEntries: UInt64 = 0
     package var lastBytes: UInt64 = 0
+    /// The same before compression.
+    package var lastRawBytes: UInt64 = 0
     package var lastElapsedMilliseconds: Milliseconds = 0
     /// Blocks that waited because the server was slow, and for how long altogether; those of a snapshot under way included.
     package var pauses = 0

@@ -15,8 +15,8 @@ package enum StorageEvent: Sendable, Equatable {
     case snapshotFailed(PersistenceError)
     /// There was no room for another snapshot, and the older one has made some.
     case olderGivenUp(number: UInt32, newest: UInt32)
-    /// The log goes on in new files.
-    case healed(snapshot: UInt32, entries: UInt64, bytes: UInt64, milliseconds: Milliseconds)
+    /// The log goes on in new files; when it is low on room there, it takes only what removes something.
+    case healed(snapshot: UInt32, entries: UInt64, bytes: UInt64, milliseconds: Milliseconds, isLow: Bool)
     /// The log stays as it is until the next attempt.
     case healingFailed(PersistenceError, nextMilliseconds: Milliseconds)
     /// No LSNs could be reserved; writes go on with what is reserved.
@@ -68,8 +68,9 @@ extension StorageEvent: CustomStringConvertible {
             "snapshot FAILED: \(error); the one before it is kept, and it is tried again later"
         case .olderGivenUp(let number, let newest):
             "snapshot \(number) and the log that only it needed are given up to make room; snapshot \(newest) was read again and is whole"
-        case .healed(let snapshot, let entries, _, let milliseconds):
-            "log has healed: \(entries) entries are in snapshot \(snapshot), made in \(milliseconds) ms; writes are taken again"
+        case .healed(let snapshot, let entries, _, let milliseconds, let isLow):
+            "log has healed: \(entries) entries are in snapshot \(snapshot), made in \(milliseconds) ms; "
+                + (isLow ? "deletes are taken again, and writes as soon as there is room on the disk" : "writes are taken again")
         case .healingFailed(let error, let next):
             "healing FAILED: \(error); reads go on, and it is tried again in \((next + 999) / 1_000) s"
         case .reserveFailed(let error, let left):
@@ -95,7 +96,7 @@ extension StorageEvent: CustomStringConvertible {
             "event=snapshot number=\(number) entries=\(entries) bytes=\(bytes) ms=\(milliseconds)"
         case .snapshotFailed(let error): "event=snapshot-failed \(Self.fields(error))"
         case .olderGivenUp(let number, let newest): "event=snapshot-given-up number=\(number) newest=\(newest)"
-        case .healed(let snapshot, let entries, let bytes, let milliseconds):
+        case .healed(let snapshot, let entries, let bytes, let milliseconds, _):
             "event=healed snapshot=\(snapshot) entries=\(entries) bytes=\(bytes) ms=\(milliseconds)"
         case .healingFailed(let error, let next): "event=healing-failed \(Self.fields(error)) next-ms=\(next)"
         case .reserveFailed(let error, let left): "event=manifest-failed \(Self.fields(error)) left-ms=\(left)"

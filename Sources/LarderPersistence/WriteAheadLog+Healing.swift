@@ -105,7 +105,8 @@ extension WriteAheadLog {
         }
         enter(
             LogCondition(
-                state: ballast.isGiven ? .low : .ok, error: nil, file: FileName.segmentName(header.number), since: clock.wall()))
+                state: ballast.isGiven ? .low : .ok, error: ballast.isGiven ? Ballast.shortage : nil,
+                file: FileName.segmentName(header.number), since: clock.wall()))
         notify()
         // A seal is due soon, and nobody else would say so.
         parker.wake()

@@ -30,6 +30,7 @@ package final class WriteAheadLog: LogBackend {
     private let observer = Callback<Void>()
     private let statisticsBox = Mutex(LogStatistics())
     private let framesWord = Atomic<Int>(0)
+    private let recordsWord = Atomic<Int>(0)
     let parker = Parker()
     private let thread = Mutex<Thread?>(nil)
     private let isClosing = Atomic<Bool>(false)
@@ -82,6 +83,8 @@ package final class WriteAheadLog: LogBackend {
     package var statistics: LogStatistics {
         var statistics = statisticsBox.withLock { $0 }
         statistics.frames = framesWord.load(ordering: .relaxed)
+        statistics.records = recordsWord.load(ordering: .relaxed)
+        statistics.unsyncedBytes = writing.withLock { $0.unsyncedBytes + $0.syncingBytes }
         return statistics
     }
     /// Bytes of frames written since the start.
@@ -115,7 +118,7 @@ package final class WriteAheadLog: LogBackend {
         var segments = SegmentFiles(files: files)
         // A whole segment in what the ballast should have would leave no room for the snapshot that makes some.
         if ballast.isShort(beside: options.segmentBytes) { _ = ballast.give() }
-        let bytes = try naming(name) { () throws(SystemError) in
+        let bytes = try naming(FileName.spareName(header.number)) { () throws(SystemError) in
             try Self.prepare(header, with: &segments, options.segmentBytes, ballast)
         }
         let writer = try naming(name) { () throws(SystemError) in try Self.begin(header, floor, with: &segments) }
@@ -126,7 +129,7 @@ package final class WriteAheadLog: LogBackend {
         syncing = Mutex(Syncing(segments: segments))
         writing = Mutex(Writing(writer: writer, segmentBytes: bytes, lastWrite: clock.elapsed()))
         if ballast.isGiven {
-            enter(LogCondition(state: .low, error: SystemError(number: SystemError.noSpace, call: "fallocate"), file: name, since: header.wall))
+            enter(LogCondition(state: .low, error: Ballast.shortage, file: name, since: header.wall))
         }
     }
 
@@ -206,6 +209,7 @@ package final class WriteAheadLog: LogBackend {
     private func push(_ state: inout Writing) -> Bool {
         let bytes: Int
         let owesSync = state.writer.owesSync
+        let records = state.writer.recordsStaged
         do {
             bytes = try pushWhole(&state)
         } catch {
@@ -215,6 +219,7 @@ package final class WriteAheadLog: LogBackend {
         guard bytes > 0 else { return false }
         bytesWord.wrappingAdd(bytes, ordering: .relaxed)
         framesWord.wrappingAdd(1, ordering: .relaxed)
+        recordsWord.wrappingAdd(records, ordering: .relaxed)
         let now = clock.elapsed()
         state.lastWrite = now
         state.unsyncedBytes += bytes
@@ -438,7 +443,7 @@ package final class WriteAheadLog: LogBackend {
         let wasGiven = ballast.isGiven
         _ = try Self.prepare(header, with: &syncing.segments, options.segmentBytes, ballast)
         guard !wasGiven, ballast.isGiven else { return }
-        enterLow(SystemError(number: SystemError.noSpace, call: "fallocate"), file: FileName.segmentName(header.number))
+        enterLow(Ballast.shortage, file: FileName.segmentName(header.number))
     }
 
     private func prepareSpare(_ syncing: inout Syncing) {

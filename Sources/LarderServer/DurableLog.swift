@@ -91,6 +91,12 @@ package final class DurableLog: ReplyLog {
 
     package func news() -> [String] { durable.options.events.take().map(\.description) }
 
+    /// For each of `LogStatistics.syncMillisecondsBounds`.
+    private static let syncsWithinNames: [StaticString] = [
+        "larder_log_syncs_within_1ms_total", "larder_log_syncs_within_4ms_total", "larder_log_syncs_within_16ms_total",
+        "larder_log_syncs_within_64ms_total", "larder_log_syncs_within_256ms_total", "larder_log_syncs_within_1s_total",
+    ]
+
     package func report(_ figure: (StaticString, StaticString, Bool, Int64) -> Void) {
         guard let log else { return }
         figure("larder_log_bytes_total", "Bytes written to the log since the start.", true, Int64(log.bytesWritten))
@@ -101,7 +107,12 @@ package final class DurableLog: ReplyLog {
         if let free = durable.freeBytes { figure("larder_disk_free_bytes", "What the data directory's disk has room for.", false, free) }
         let statistics = log.statistics
         figure("larder_log_frames_total", "Group commits written.", true, Int64(statistics.frames))
+        figure("larder_log_records_total", "Records in them.", true, Int64(statistics.records))
+        figure("larder_log_unsynced_bytes", "Bytes written to the log that no sync has covered yet.", false, Int64(statistics.unsyncedBytes))
         figure("larder_log_syncs_total", "Syncs of the log.", true, Int64(statistics.syncs))
+        for (name, count) in zip(Self.syncsWithinNames, statistics.syncsWithin) {
+            figure(name, "Those that took no longer.", true, Int64(count))
+        }
         figure("larder_log_sync_microseconds_total", "How long they took together.", true, statistics.syncNanoseconds / 1_000)
         figure("larder_log_sync_longest_microseconds", "How long the longest took.", false, statistics.longestSyncNanoseconds / 1_000)
         figure("larder_log_shortages_total", "Times that the disk was full.", true, Int64(statistics.shortages))
@@ -121,6 +132,7 @@ package final class DurableLog: ReplyLog {
             "larder_snapshot_paused_milliseconds_total", "How long they waited.", true, snapshots.pausedMilliseconds)
         figure("larder_snapshot_entries", "Entries in the last snapshot.", false, Int64(clamping: snapshots.lastEntries))
         figure("larder_snapshot_bytes", "Bytes of the last snapshot.", false, Int64(clamping: snapshots.lastBytes))
+        figure("larder_snapshot_raw_bytes", "The same before compression.", false, Int64(clamping: snapshots.lastRawBytes))
         figure("larder_snapshot_milliseconds", "How long the last snapshot took.", false, snapshots.lastElapsedMilliseconds)
         figure("larder_snapshot_lsn", "Where the newest snapshot begins.", false, Int64(clamping: durable.snapshotLSN.rawValue))
         figure("larder_snapshot_time_seconds", "When the last snapshot of this start was published, Unix time; 0: none.", false, snapshots.lastWall / 1_000)

@@ -37,6 +37,26 @@ import Testing
         #expect(later.state.current.alive.count == 3)
     }
 
+    @Test func `a log that healed into a shortage said that writes are taken, and refused them without an error`() throws {
+        var options = Rig.options(segmentBytes: 128 << 10)
+        options.ballastBytes = 256 << 10
+        let rig = try Rig.failed(options)
+        // Not even what the spare segment gives back.
+        rig.files.setCapacity(rig.files.usedBytes - (128 << 10))
+        _ = rig.store.options.events.take()
+        // The first attempt finds no room, and has the ballast given.
+        for _ in 0..<8 where rig.log.state == .failed {
+            rig.clock.advance(milliseconds: 2_000)
+            rig.store.poll()
+        }
+        #expect(rig.log.state == .low)
+        #expect(rig.set("refused", "1") == nil)
+        #expect(rig.log.condition.error?.isOutOfSpace == true)
+        let told = rig.store.options.events.take().map(\.description)
+        #expect(told.contains { $0.hasPrefix("log has healed") && $0.contains("writes as soon as there is room") })
+        #expect(!told.contains { $0.contains("writes are taken again [") })
+    }
+
     @Test func `after a failure nothing of the old files is opened, written or synced`() throws {
         let rig = try failed()
         let old = Set(try rig.files.list())

@@ -51,6 +51,26 @@ import Testing
         #expect(rig.log.durableLSN == last)
     }
 
+    @Test func `neither how many records a sync carries nor what no sync has covered could be told`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        let clock = rig.clock
+        rig.files.setFault { occurrence in
+            if occurrence.call == .sync { clock.advance(milliseconds: 5) }
+            return nil
+        }
+        rig.set("a", "1")
+        rig.set("b", "2")
+        rig.log.writeIfIdle()
+        let before = rig.log.statistics
+        #expect(before.records == 2 && before.frames == 1 && before.syncs == 0)
+        #expect(before.unsyncedBytes == rig.log.bytesWritten)
+        rig.sync()
+        let after = rig.log.statistics
+        #expect(after.unsyncedBytes == 0)
+        #expect(after.syncs == 1)
+        #expect(after.syncsWithin == [0, 0, 1, 1, 1, 1])
+    }
+
     /// Counts the syncs from here on.
     private func countSyncs(_ files: MemoryFileSystem) -> Counter {
         let counter = Counter()

@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["LOCK", "MANIFEST.prev"])
+    @Test(arguments: ["LOCK", "MANIFEST.prev", "MANIFEST.tmp", "MANIFEST.prev.tmp", "spare-0000000002"])
     func `a directory in the place of a file that a start writes to was taken for sound`(_ name: String) throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("larder-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
@@ -59,7 +59,7 @@ import Testing
         }
         try start().close()
         #expect(CheckOutput(of: path).verdict == .sound)
-        try FileManager.default.removeItem(atPath: "\(path)/\(name)")
+        try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
         try FileManager.default.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: false)
         #expect(throws: PersistenceError.self) { try start() }
         let output = CheckOutput(of: path)

@@ -63,6 +63,8 @@ struct CheckOutput: Printable, Equatable {
     /// Why a start would be refused; left out when it would not.
     private(set) var refusal: String?
     private(set) var olderGeneration: String?
+    /// What is wrong with the end of a log that had been ended in order; left out when nothing is.
+    private(set) var logEnd: String?
     private(set) var usedPreviousManifest = false
     private(set) var snapshots: [Snapshot] = []
     private(set) var snapshotUsed: UInt32?
@@ -88,6 +90,7 @@ struct CheckOutput: Printable, Equatable {
     private mutating func take(_ check: DirectoryCheck) {
         refusal = check.refusal?.description
         olderGeneration = check.olderRefusal?.description
+        logEnd = check.endDamage?.description
         usedPreviousManifest = check.usedPreviousManifest
         snapshots = check.snapshots.map { snapshot in
             Snapshot(
@@ -124,7 +127,7 @@ struct CheckOutput: Printable, Equatable {
         var lines = ["\(directory): \(verdict.rawValue)"]
         if verdict == .empty { lines.append("there is nothing to check: a server that starts here makes a new data directory") }
         if let refusal { lines.append("a start would be refused: \(refusal)") }
-        if let olderGeneration { lines.append("the older snapshot could not stand in for the newer one: \(olderGeneration)") }
+        if let olderGeneration { lines.append("nothing could stand in for the newest snapshot: \(olderGeneration)") }
         if usedPreviousManifest { lines.append("MANIFEST is damaged; MANIFEST.prev stands in for it") }
         for snapshot in snapshots {
             lines.append("snapshot \(snapshot.number): \(snapshot.damage ?? "\(snapshot.entries) entries, whole")")
@@ -132,7 +135,8 @@ struct CheckOutput: Printable, Equatable {
         if refusal == nil, verdict == .sound || verdict == .damaged {
             lines.append("log: \(recordsReplayed) records, \(stoppedInOrder ? "stopped in order" : "not stopped in order")")
         }
-        if bytesCut > 0 { lines.append("log: \(bytesCut) bytes at the end were under way and will be set aside") }
+        if let logEnd { lines.append("log: \(logEnd); nothing that was acknowledged is missing") }
+        if bytesCut > 0, logEnd == nil { lines.append("log: \(bytesCut) bytes at the end were under way and will be set aside") }
         for remedy in remedies {
             let snapshot = remedy.snapshot.map { "\(remedy.entries) entries of snapshot \($0) and " } ?? ""
             lines.append("`larder serve \(remedy.options)` would keep \(snapshot)\(remedy.records) records of the log, through LSN \(remedy.reached)")
