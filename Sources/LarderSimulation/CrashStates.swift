@@ -34,13 +34,14 @@ extension SimulatedDisk {
     /// How many writes and changes of size are not on the medium.
     package var unsyncedCount: Int { files.values.reduce(0) { $0 + $1.unsynced.count } }
 
-    /// The states that are worth trying in any case; the same ones may lead to equal contents.
+    /// The states that are worth trying in any case; the same ones may lead to equal contents. Those of the newest changes come first:
+    /// the others were there after the calls before this one.
     package var crashStates: [CrashState] {
         let names = nameStates
         var states: [CrashState] = []
         for data in [Survivors.none, .all] { states += names.map { CrashState(data: data, names: $0) } }
         let changes = unsyncedOrders
-        for index in changes.indices {
+        for index in changes.indices.reversed() {
             for name in names.prefix(2) {
                 states.append(CrashState(data: .prefix(index), names: name))
                 states.append(CrashState(data: .without(index), names: name))

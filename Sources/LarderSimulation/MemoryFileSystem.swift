@@ -31,7 +31,7 @@ package final class MemoryFileSystem: FileSystem {
         case error(Int32)
         /// Of a write: so many bytes are written at most.
         case short(Int)
-        /// Of a sync: fails with this error number, and everything unsynced is forgotten but for the cache.
+        /// Of a sync, of a file or of the names: fails with this error number, and everything unsynced is forgotten but for the cache.
         case lie(Int32)
     }
 
@@ -200,7 +200,13 @@ package final class MemoryFileSystem: FileSystem {
     }
 
     package func syncDirectory() throws(SystemError) {
-        try perform(.syncDirectory, path) { (state, _) throws(SystemError) in state.disk.syncNames() }
+        try perform(.syncDirectory, path) { (state, fault) throws(SystemError) in
+            if case .lie(let number) = fault {
+                state.disk.failSyncNames()
+                throw SystemError(number: number, call: "fsync")
+            }
+            state.disk.syncNames()
+        }
     }
 
     package func lock(_ name: String, owner: String, writable: Bool) throws(LockError) -> (any DirectoryLock)? {

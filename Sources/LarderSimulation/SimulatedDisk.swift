@@ -100,9 +100,14 @@ package struct SimulatedDisk: Sendable {
     var namedBytes: Int { Set(names.values).reduce(0) { $0 + (files[$1]?.cached.count ?? 0) } }
 
     mutating func syncNames() {
-        durableNames = names
+        for step in unsyncedNames {
+            for (name, file) in step { durableNames[name] = file }
+        }
         unsyncedNames = []
     }
+
+    /// The sync fails, and the kernel forgets which names were to be written, though its cache still shows them.
+    mutating func failSyncNames() { unsyncedNames = [] }
 
     /// Everything that was written is on the medium.
     mutating func syncAll() {

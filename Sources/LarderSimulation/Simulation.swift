@@ -80,6 +80,7 @@ package final class Simulation: @unchecked Sendable {
     private let fired = Mutex<(count: Int, logLies: Int)>((0, 0))
     private var meanwhile: [Operation] = []
     private var problem: String?
+    private var hasRotten = false
     /// Sees the disk after every call that changes it; for those who collect crash states.
     package var witness: ((Simulation, SimulatedDisk) -> Void)?
 
@@ -283,7 +284,7 @@ package final class Simulation: @unchecked Sendable {
             self.life = life
             outcome.recoveries += 1
             trace?("   \(life.report)")
-            try judge(life, promised)
+            try judge(life, promised, isSound: firedNow.count == firedBefore.count)
             try takeUp(life)
             arm()
         case .failure(let error):
@@ -294,9 +295,10 @@ package final class Simulation: @unchecked Sendable {
     }
 
     /// Compares a life that has just recovered with the history, and forgets what a crash has undone.
-    private func judge(_ life: StorageLife, _ promised: LSN) throws(Breach) {
+    private func judge(_ life: StorageLife, _ promised: LSN, isSound: Bool = true) throws(Breach) {
         let reached = life.report.reached
-        let expected = Expected(reference.history, reached: reached, promised: promised, sweptUntil: newestTime)
+        var expected = Expected(reference.history, reached: reached, promised: promised, sweptUntil: newestTime)
+        expected.isSound = isSound && !hasRotten
         if let breach = life.breach(of: expected) { throw breach }
         let entries = life.entries()
         if defect.promisesUnlogged, let lost = reference.unloggedKeys.first(where: { entries[$0] == nil }) {
@@ -378,6 +380,7 @@ package final class Simulation: @unchecked Sendable {
         trace?("   \(rot)")
         let promised = min(durable, rot.promised(in: rotten))
         rotten.damage(rot)
+        hasRotten = true
         files = MemoryFileSystem(rotten)
         disarm()
         try begin(promised: promised, isRotten: true)

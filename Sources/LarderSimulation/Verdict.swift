@@ -19,6 +19,8 @@ package struct Expected {
     package var given: LSN
     /// Entries due by now may have been swept before the crash.
     package var sweptUntil: Milliseconds
+    /// Nothing has rotted and every call has worked, so there is nothing that the start may have found damaged.
+    package var isSound = true
 
     package init(_ timeline: ModelTimeline, reached: LSN, promised: LSN, given: LSN, sweptUntil: Milliseconds = .min) {
         content = timeline.content(through: reached)
@@ -73,7 +75,13 @@ extension StorageLife {
         if buffer.appliedLSN < expected.given {
             return .reused("goes on after \(buffer.appliedLSN.rawValue), but \(expected.given.rawValue) was given")
         }
-        return namespaceBreach(expected.content) ?? entryBreach(expected)
+        return namespaceBreach(expected.content) ?? entryBreach(expected) ?? (expected.isSound ? fallbackBreach : nil)
+    }
+
+    /// What an older snapshot or manifest makes good is still not to be so after a mere crash.
+    private var fallbackBreach: Breach? {
+        if let damage = report.damagedSnapshots.first { return .wrong("a snapshot is taken for damaged: \(damage)") }
+        return report.usedPreviousManifest ? .wrong("the manifest is taken for damaged") : nil
     }
 
     private func namespaceBreach(_ content: ModelContent) -> Breach? {

@@ -72,7 +72,8 @@ import Testing
             tally.refused.add(1)
             return nil
         }
-        let expected = Expected(directory.timeline, reached: life.report.reached, promised: promised, given: directory.timeline.given)
+        var expected = Expected(directory.timeline, reached: life.report.reached, promised: promised, given: directory.timeline.given)
+        expected.isSound = false
         if let breach = life.breach(of: expected) { tally.findings.add(breach, label()) }
         if life.report.reached < directory.last { tally.torn.add(1) }
         return life

@@ -198,6 +198,62 @@ import Testing
         #expect(later.matchesHistory(report))
     }
 
+    /// The names of a directory are synced together: what a failed sync of them has forgotten, another thread's says is there.
+    @Test func `a sync of the names that failed for a manifest took the name of a new segment with it`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: Rig.options(segmentBytes: 8_192))
+        let first = try #require(rig.set("a", "1"))
+        rig.sync()
+        rig.clock.advance(milliseconds: 9_000)
+        // The keeper raises the ceiling just when the next segment has got its name.
+        rig.files.setWitness { [rig] occurrence in
+            guard occurrence.call == .rename, occurrence.name == FileName.spareName(2) else { return }
+            rig.files.setFault { $0.call == .syncDirectory ? .lie(SystemError.inputOutput) : nil }
+            rig.store.poll()
+            rig.files.setFault(nil)
+        }
+        rig.set("large", String(repeating: "v", count: 8_000))
+        rig.sync()
+        rig.files.setWitness(nil)
+        #expect(rig.store.manifestsFailed == 1)
+        #expect(rig.log.state == .failed)
+        #expect(rig.log.durableLSN == first)
+        #expect(rig.set("refused", "2") == nil)
+        let cut = MemoryFileSystem(rig.files.disk.afterPowerCut(CrashState(data: .all, names: .all)))
+        let (_, lost) = try Rig.start(cut, history: rig.history)
+        #expect(lost.reached == first)
+        keep(rig)
+        keep(rig)
+        #expect(rig.log.state == .ok)
+        let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: 7), history: rig.history)
+        #expect(report.reached == rig.history.last)
+        #expect(later.matchesHistory(report))
+    }
+
+    @Test(arguments: [MemoryFileSystem.Call.rename, .syncDirectory])
+    func `a manifest of which it is not known whether it is there fails the log`(call: MemoryFileSystem.Call) throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        rig.files.setFault {
+            $0.call == call && (call == .syncDirectory || $0.name.hasPrefix(FileName.temporaryName(FileName.manifestName)))
+                ? .error(SystemError.inputOutput) : nil
+        }
+        rig.clock.advance(milliseconds: 9_000)
+        rig.store.poll()
+        rig.files.setFault(nil)
+        #expect(rig.store.manifestsFailed == 1)
+        #expect(rig.log.state == .failed)
+        #expect(rig.set("refused", "2") == nil)
+        keep(rig)
+        keep(rig)
+        #expect(rig.log.state == .ok)
+        rig.set("b", "2")
+        rig.sync()
+        let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: 9), history: rig.history)
+        #expect(report.reached == rig.history.last)
+        #expect(later.matchesHistory(report))
+    }
+
     @Test func `a log that failed was healed only when the snapshot under way had come to its end`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         for index in 100..<400 {

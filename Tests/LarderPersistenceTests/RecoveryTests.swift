@@ -174,6 +174,38 @@ import Testing
         #expect(last.matchesHistory(second))
     }
 
+    @Test func `a torn tail that was set aside was only in the page cache when its segment went`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        rig.set("b", "2")
+        rig.log.writeIfIdle()
+        let files = rig.files.copy()
+        let name = FileName.segmentName(1)
+        var bytes = try #require(files.content(name))
+        let end = try #require(bytes.lastIndex { $0 != 0 })
+        bytes[end] ^= 0xFF
+        files.setContent(name, bytes)
+        let disks = Mutex<[SimulatedDisk]>([])
+        files.setWitness { _ in disks.withLock { $0.append(files.disk) } }
+        let (next, report) = try Rig.start(files, clock: ManualClock(wall: 1_800_000_000_000), history: rig.history)
+        for _ in 0..<3 {
+            next.set("c", "3")
+            try next.store.snapshotNow()
+        }
+        files.setWitness(nil)
+        #expect(files.content(name) == nil)
+        let aside = FileName.asideName(name, at: 1_800_000_000_000)
+        let kept = try #require(files.content(aside))
+        #expect(kept.count == report.bytesCut)
+        for disk in disks.withLock({ $0 }) {
+            for state in disk.crashStates {
+                let content = disk.afterPowerCut(state).content
+                #expect(content[name] == bytes || content[aside] == kept, "\(state)")
+            }
+        }
+    }
+
     @Test func `a hole before something that was promised is damage, and refused`() throws {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         rig.set("a", "1")

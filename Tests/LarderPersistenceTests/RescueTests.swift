@@ -2,6 +2,7 @@ import LarderEngine
 import LarderPersistence
 import LarderPlatform
 import LarderSimulation
+import Synchronization
 import Testing
 
 /// Directories that a start refuses, and what an operator can have done about them.
@@ -243,6 +244,58 @@ import Testing
         try files.remove(FileName.manifestName)
         try files.remove(FileName.previousManifestName)
         #expect(throws: PersistenceError.segmentDamaged(file: name, offset: 0, reason: .header)) { try rescue(files, nil, rebuild: true) }
+    }
+
+    @Test func `a manifest that was made anew had versions given twice that a power cut had taken`() throws {
+        let clock = ManualClock()
+        let (rig, _) = try Rig.start(MemoryFileSystem(), clock: clock)
+        rig.set("a", "1")
+        rig.sync()
+        // What the segment says of the LSNs to come is long out of date, and the manifests that say more are about to go.
+        clock.advance(milliseconds: 9_000)
+        rig.store.poll()
+        clock.advance(milliseconds: 9_000)
+        rig.store.poll()
+        let lost = try #require(rig.set("b", "2"))
+        rig.log.writeIfIdle()
+        let cut = MemoryFileSystem(rig.files.disk.afterPowerCut(CrashState(data: .none, names: .all)))
+        for name in [FileName.manifestName, FileName.previousManifestName] { try cut.remove(name) }
+        // And the clock is back where the server was first started.
+        _ = try #require(try rescue(cut, nil, rebuild: true))
+        let (next, report) = try Rig.start(cut)
+        #expect(report.reached < lost)
+        #expect(try #require(next.set("c", "3")) > lost)
+    }
+
+    @Test(arguments: [RescueMode?.none, .truncate, .salvage])
+    func `a power cut in a rescue took files that had no second name on the medium yet`(mode: RescueMode?) throws {
+        let (whole, _, _) = try directory()
+        if mode == nil {
+            whole.flip(bit: 100, of: FileName.manifestName)
+            whole.flip(bit: 100, of: FileName.previousManifestName)
+        } else {
+            whole.flip(bit: 8 * 5_000, of: try #require(segments(whole).dropLast().last))
+        }
+        let old = whole.disk.content.filter { name, _ in
+            switch FileName(name) {
+            case .manifest, .previousManifest, .segment, .snapshot: true
+            default: false
+            }
+        }
+        let files = whole.copy()
+        let disks = Mutex<[SimulatedDisk]>([])
+        files.setWitness { _ in disks.withLock { $0.append(files.disk) } }
+        _ = try #require(try rescue(files, mode, rebuild: mode == nil))
+        files.setWitness(nil)
+        for (call, disk) in disks.withLock({ $0 }).enumerated() {
+            for state in disk.crashStates {
+                let content = disk.afterPowerCut(state).content
+                for (name, bytes) in old {
+                    let isThere = content.contains { ($0.key == name || $0.key.hasSuffix("-" + name)) && $0.value == bytes }
+                    #expect(isThere, "\(name) after call \(call), \(state)")
+                }
+            }
+        }
     }
 
     @Test func `a power cut at any call of a rescue leaves a directory that can be rescued`() throws {
