@@ -145,7 +145,9 @@ let package = Package(
         // The program in processes of its own: killed, restarted, fed with bad input and with real data.
         .testTarget(
             name: "LarderSystemTests",
-            dependencies: ["LarderBytes", "LarderPlatform", "LarderWire", "larder", "CTestProbe", "TestFigures"],
+            dependencies: [
+                "LarderBytes", "LarderPlatform", "LarderSimulation", "LarderWire", "larder", "CTestProbe", "TestFigures",
+            ],
             exclude: ["sdk_check.py"],
             swiftSettings: testSettings),
     ],

@@ -91,3 +91,35 @@ private struct RegisterSearch {
         return false
     }
 }
+
+/// Histories made wrong on purpose, so that the search can be seen to notice; nil where there is no place for the error.
+package enum PlantedHistory {
+    /// A read that returns a value which was overwritten before the read began.
+    package static func staleRead(_ history: [RegisterEvent]) -> [RegisterEvent]? {
+        let sets = history.compactMap { event -> (value: Int, event: RegisterEvent)? in
+            if case .set(let value) = event.call, event.ended != .max { (value, event) } else { nil }
+        }
+        for (index, event) in history.enumerated() {
+            guard case .get(let seen) = event.call else { continue }
+            for older in sets where older.value != seen {
+                // Over before the newer one began, which was over before the read began.
+                guard sets.contains(where: { older.event.ended < $0.event.began && $0.event.ended < event.began }) else { continue }
+                var wrong = history
+                wrong[index].call = .get(older.value)
+                return wrong
+            }
+        }
+        return nil
+    }
+
+    /// A compare-and-set that is said to have succeeded though another took the same value away before.
+    package static func lostCompareAndSet(_ history: [RegisterEvent]) -> [RegisterEvent]? {
+        for event in history {
+            guard case .compareAndSet(let expected?, let value, succeeded: true) = event.call else { continue }
+            let end = history.map { $0.ended == .max ? $0.began : $0.ended }.max() ?? 0
+            let second = RegisterCall.compareAndSet(expected: expected, -value, succeeded: true)
+            return history + [RegisterEvent(second, began: end + 1, ended: end + 2)]
+        }
+        return nil
+    }
+}

@@ -184,7 +184,7 @@ import Testing
                     if !isLinearizable(history) { findings.add("session \(seed) key \(key): \(history)") }
                 }
                 guard index % 4 == 0 else { return }
-                for plant in [Self.staleRead, Self.lostCompareAndSet] {
+                for plant in [PlantedHistory.staleRead, PlantedHistory.lostCompareAndSet] {
                     guard let wrong = histories.lazy.compactMap({ plant($0) }).first else { continue }
                     planted.add(1)
                     if isLinearizable(wrong) { missed.add("session \(seed): \(wrong)") }
@@ -202,36 +202,5 @@ import Testing
                 + "\(Figure.grouped(found)) of \(Figure.grouped(planted.value)) planted errors found",
             operations.value, "operations", wrong: findings.wrong, seeds: Scale.seed...(Scale.seed &+ UInt64(first - 1))
         ).record("41-linearizability", since: began)
-    }
-
-    // MARK: Planted errors
-
-    /// A read that returns a value which was overwritten before the read began.
-    private static func staleRead(_ history: [RegisterEvent]) -> [RegisterEvent]? {
-        let sets = history.compactMap { event -> (value: Int, event: RegisterEvent)? in
-            if case .set(let value) = event.call, event.ended != .max { (value, event) } else { nil }
-        }
-        for (index, event) in history.enumerated() {
-            guard case .get(let seen) = event.call else { continue }
-            for older in sets where older.value != seen {
-                // Over before the newer one began, which was over before the read began.
-                guard sets.contains(where: { older.event.ended < $0.event.began && $0.event.ended < event.began }) else { continue }
-                var wrong = history
-                wrong[index].call = .get(older.value)
-                return wrong
-            }
-        }
-        return nil
-    }
-
-    /// A compare-and-set that is said to have succeeded though another took the same value away before.
-    private static func lostCompareAndSet(_ history: [RegisterEvent]) -> [RegisterEvent]? {
-        for event in history {
-            guard case .compareAndSet(let expected?, let value, succeeded: true) = event.call else { continue }
-            let end = history.map { $0.ended == .max ? $0.began : $0.ended }.max() ?? 0
-            let second = RegisterCall.compareAndSet(expected: expected, -value, succeeded: true)
-            return history + [RegisterEvent(second, began: end + 1, ended: end + 2)]
-        }
-        return nil
     }
 }

@@ -268,6 +268,42 @@ import Testing
             wrong: judgement.wrong, seeds: Self.seed...Self.seed
         ).record("63-full-medium", since: began)
     }
+
+    @Test(.enabled(if: LoopDisk.available.contains(.ext4)))
+    func `a log whose sync failed because the medium was full heals when there is room, without a restart`() throws {
+        let began = ContinuousClock.now
+        let medium = try Medium(megabytes: 96)
+        let disk = try LoopDisk(.ext4, on: medium.path, megabytes: 512, hasJournal: false)
+        let notes = ServerProcess.freshDirectory()
+        defer { try? FileManager.default.removeItem(atPath: notes) }
+        let server = ServerProcess(directory: disk.path, arguments: ["--durability", "always"])
+        try server.start()
+        let load = try RecordedLoad(server, in: notes, seed: Self.seed)
+        load.wait(for: 1_000)
+        medium.fill()
+        #expect(server.waitForLog("log is failed: fdatasync", seconds: 60), "\(server.logText)")
+        let http = try HTTPClient(port: server.port)
+        #expect(try http.call("PUT", "/kv/default/refused", body: [1]).status == 503)
+        medium.free()
+        #expect(server.waitForLog("log has healed", seconds: 60), "\(server.logText)")
+        let before = load.acknowledged
+        load.wait(for: before + 1_000)
+        #expect(load.acknowledged >= before + 1_000, "writes are not taken again")
+        server.kill()
+        load.finish()
+        // What the page cache believes goes with the mount.
+        try disk.remount()
+        try server.start()
+        let judgement = try load.check(on: server)
+        server.kill()
+        #expect(judgement.named == [])
+        #expect(judgement.lost == 0 && judgement.wrong == 0)
+        #expect(judgement.reads > 100)
+        Figure(
+            "a medium that is full under ext4 and gets room again: the log heals, \(Figure.grouped(judgement.reads)) keys read", 1, "run",
+            lost: judgement.lost, wrong: judgement.wrong, seeds: Self.seed...Self.seed
+        ).record("63-full-medium-heals", since: began)
+    }
 }
 
 /// A medium of so many megabytes, for the image of a disk.

@@ -10,18 +10,6 @@ import Testing
     static let cuts = scale("LARDER_POWER_CUTS", 10)
     static let seed = UInt64(scale("LARDER_SEED", 1))
 
-    /// Cuts the power, and goes on with the directory after that.
-    ///
-    /// The server goes with the power, as it would: it does not see calls come back that were under way when the file system was
-    /// shut down, some of which say then that all is well.
-    private func restore(_ disk: LoopDisk, _ server: ServerProcess) throws {
-        server.freeze()
-        try disk.cutPower()
-        server.kill()
-        try disk.remount()
-        try server.start()
-    }
-
     // MARK: always
 
     @Test(arguments: LoopDisk.available)
@@ -42,7 +30,7 @@ import Testing
             load.wait(for: 100)
             // The moment of the cut is what is tried: any.
             usleep(UInt32(random.next() % 400_000))
-            try restore(disk, server)
+            try disk.cutPower(under: server)
             load.finish()
             acknowledged += load.acknowledged
             total += try load.check(on: server)
@@ -66,7 +54,7 @@ import Testing
         try server.start()
         let load = try RecordedLoad(server, in: notes, seed: Self.seed)
         load.wait(for: 10_000)
-        try restore(disk, server)
+        try disk.cutPower(under: server)
         load.finish()
         #expect(try load.check(on: server).lost > 100)
     }
@@ -96,7 +84,7 @@ import Testing
             }
             // Any moment, after enough was written to lose some of it.
             usleep(200_000 + UInt32(random.next() % 1_300_000))
-            try restore(disk, server)
+            try disk.cutPower(under: server)
             for done in threads { done.wait() }
             for diary in diaries {
                 let found = try diary.read(port: server.port)

@@ -76,6 +76,11 @@ final class ServerProcess {
     /// Waits for a line that contains `text`.
     func waitForLog(_ text: String, seconds: Double) -> Bool { log.wait(for: text, seconds: seconds) != nil }
 
+    /// Sends a signal, and does not wait for what comes of it.
+    func send(_ signal: Int32) {
+        if let process { Foundation.kill(process.processIdentifier, signal) }
+    }
+
     /// kill -9.
     func kill() {
         guard let process else { return }

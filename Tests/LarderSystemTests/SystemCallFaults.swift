@@ -39,6 +39,45 @@ struct CallFault: Sendable, CustomTestStringConvertible {
     }
 }
 
+/// A place in the server's work, by the system call that one of its threads is about to make there, or has just made.
+struct KillPoint: Sendable, CustomTestStringConvertible {
+    let name: String
+    let call: String
+    /// Behind the call: its thread is held there. Otherwise the server is killed before the call does anything.
+    let isBehind: Bool
+    /// Which of the calls, if not the first. Each thread counts its own.
+    let when: Int
+    /// Only calls that concern one of these: names as the server gives them, with `#` for any number; what is open, with a slash before it.
+    let files: [String]
+
+    init(_ name: String, before call: String, of files: String..., when: Int = 1) {
+        (self.name, self.call, self.files, self.when, isBehind) = (name, call, files, when, false)
+    }
+
+    init(_ name: String, behind call: String, of files: String..., when: Int = 1) {
+        (self.name, self.call, self.files, self.when, isBehind) = (name, call, files, when, true)
+    }
+
+    var testDescription: String { name }
+
+    fileprivate func arguments(_ dataDirectory: String, _ output: String) -> [String] {
+        // Longer than any test waits.
+        let effect = isBehind ? "delay_exit=600000000" : "signal=KILL"
+        let numbers = ((try? FileManager.default.contentsOfDirectory(atPath: dataDirectory)) ?? []).compactMap {
+            Int($0.drop { !$0.isNumber }.prefix { $0.isNumber })
+        }
+        let last = numbers.max() ?? 0
+        let paths = files.flatMap { file -> [String] in
+            let name = file.hasPrefix("/") ? dataDirectory + file : file
+            guard name.contains("#") else { return [name] }
+            // Some will come before strace has attached.
+            return (1...(last + 16)).map { name.replacingOccurrences(of: "#", with: String(format: "%010d", $0)) }
+        }
+        return ["-f", "-o", output, "-e", "trace=\(call)", "-e", "inject=\(call):\(effect):when=\(when)"]
+            + paths.flatMap { ["-P", $0] }
+    }
+}
+
 /// The calls of one server, as strace saw them.
 final class CallTrace {
     private static let strace = "/usr/bin/strace"
@@ -66,9 +105,18 @@ final class CallTrace {
 
     /// Attaches to a server that runs.
     static func attach(_ fault: CallFault, to server: ServerProcess, output: String) throws -> CallTrace {
+        try attach(fault.arguments(server.dataDirectory, output), to: server, output)
+    }
+
+    /// Attaches to a server that runs, and kills it or holds it when it gets there.
+    static func attach(_ point: KillPoint, to server: ServerProcess, output: String) throws -> CallTrace {
+        try attach(point.arguments(server.dataDirectory, output), to: server, output)
+    }
+
+    private static func attach(_ arguments: [String], to server: ServerProcess, _ output: String) throws -> CallTrace {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: strace)
-        process.arguments = fault.arguments(server.dataDirectory, output) + ["-p", "\(server.processID)"]
+        process.arguments = arguments + ["-p", "\(server.processID)"]
         let lines = LogLines(errorsOf: process)
         try process.run()
         guard lines.wait(for: "attached", seconds: 30) != nil else { throw ServerProcess.DidNotStart(description: lines.text) }
@@ -84,6 +132,19 @@ final class CallTrace {
     var injected: Int {
         guard let text = try? String(contentsOfFile: output, encoding: .utf8) else { return 0 }
         return text.components(separatedBy: "(INJECTED)").count - 1
+    }
+
+    /// Whether a thread of the server is held behind the call, or the server has been killed at it.
+    var hasReachedPoint: Bool {
+        guard let text = try? String(contentsOfFile: output, encoding: .utf8) else { return false }
+        return text.contains("(DELAYED)") || text.contains("killed by SIGKILL")
+    }
+
+    /// Ends strace, and with it what it holds up.
+    func end() {
+        guard let process else { return }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
     }
 
     /// Waits for the end of strace, which comes with that of the server.
