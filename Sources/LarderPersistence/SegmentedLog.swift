@@ -98,7 +98,8 @@ struct SegmentedLog: ClosedLog {
 
     private func missing(_ segment: UInt32) -> PersistenceError { .fileMissing(file: FileName.segmentName(segment)) }
 
-    /// Copies a torn tail to a file of its own, which is on the medium when this returns. Without room for that the tail stays where
+    /// Copies a torn tail to a file of its own. The bytes are on the medium when this returns; the name is with that of the segment which is
+    /// begun then, and until the tail's own segment goes nothing depends on either. Without room for that the tail stays where
     /// it is, until its segment goes: it is kept for a person, and nothing reads it.
     private func setAside(
         _ tail: TornTail, at time: Milliseconds, _ ballast: Ballast, _ events: StorageEvents
@@ -127,6 +128,5 @@ struct SegmentedLog: ClosedLog {
         try target.writeAll(bytes.bytes, at: 0)
         try target.sync()
         try target.close()
-        try files.syncDirectory()
     }
 }
