@@ -47,6 +47,7 @@ import Testing
             "get": keys.flatMap { Ask.get($0, [.wantVersion]) },
             "get, a miss": keys.flatMap { Ask.get($0 + "/none") },
             "put": keys.flatMap { Ask.put($0, value) },
+            "put, 1 KiB each": keys.flatMap { Ask.put($0, String(repeating: "v", count: 1_024)) },
             "put with a lifetime": keys.flatMap { Ask.put($0, value, .milliseconds(60_000)) },
             "delete and put": keys.flatMap { Ask.delete($0) + Ask.put($0, value) },
             "get over HTTP": keys.flatMap { http("GET", $0) },
@@ -62,7 +63,22 @@ import Testing
     }()
 
     @Test(arguments: batches.keys.sorted()) func `a request takes no memory from the allocator`(_ name: String) throws {
-        let bench = try WorkerRig()
+        try expectNoAllocations(name, WorkerRig())
+    }
+
+    /// The cache has room for fewer entries than a batch has, so that each evicts some.
+    @Test func `a request to a cache that evicts takes no memory from the allocator`() throws {
+        var configuration = ServerConfiguration()
+        configuration.eviction = .s3fifo
+        configuration.bytesMax = 8 << 10
+        let bench = try WorkerRig(configuration)
+        try expectNoAllocations("put, 1 KiB each", bench)
+        let before = bench.rig.store.statistics().evictedEntries
+        #expect(before > 100 * 8, "\(before) entries were evicted")
+        try expectNoAllocations("get, a miss", bench)
+    }
+
+    private func expectNoAllocations(_ name: String, _ bench: WorkerRig) throws {
         let peer = bench.connect()
         let first = ["HTTP": "put over HTTP", "memcached": "memcached set", "RESP": "RESP, SET"].first { name.contains($0.key) }?.value ?? "put"
         if first == "put" { _ = peer.ask(Ask.hello()) }

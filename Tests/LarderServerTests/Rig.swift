@@ -65,7 +65,9 @@ final class Rig {
         layout.eventBytesMax = eventBytesMax
         let rule: LarderEngine.KeyRule = configuration.keyRule == .path ? .path : .bytes
         let namespaces = NamespaceTable(
-            settings: NamespaceSettings(durability: configuration.durability.engine, keyRule: rule), created: now)
+            settings: NamespaceSettings(
+                durability: configuration.durability.engine, keyRule: rule,
+                eviction: configuration.eviction == .none ? .none : .s3fifo, bytesMax: configuration.bytesMax), created: now)
         store = Store(configuration: layout, log: buffer, namespaces: namespaces)
         server = ServerContext(
             configuration: configuration, store: store, time: ServerTime(clock: clock), log: try log(store, buffer))
