@@ -92,7 +92,11 @@ extension CommandExecutor {
         let filter = isOldForm ? ClientFilter(address: texts[0]) : try ClientFilter(texts)
         let ownID = session.client?.id
         let killed = all.filter { filter.matches($0, isOwn: $0.id == ownID, now: request.turn.now) }
-        for client in killed where client.id != ownID { client.kill() }
+        for client in killed where client.id != ownID {
+            client.kill()
+            // Its worker comes to it soon; nobody sees it any more.
+            resp.clients.remove(client)
+        }
         // Its own connection ends behind the reply.
         if killed.contains(where: { $0.id == ownID }) { session.mustClose = true }
         if isOldForm, killed.isEmpty { throw Failure(.malformed, "No such client") }

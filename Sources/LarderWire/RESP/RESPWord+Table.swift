@@ -26,7 +26,7 @@ package struct RESPWordEntry: Sendable {
         return switch kind {
         case .read: ["readonly"] + speed
         case .write: ["write"] + (growsMemory ? ["denyoom"] : []) + speed
-        case .connection: ["noscript", "loading", "stale", "fast"]
+        case .connection: ["noscript", "loading", "stale"] + speed
         case .events: ["pubsub", "noscript", "loading", "stale"]
         case .server: ["loading", "stale"]
         case .admin: ["admin", "noscript", "loading", "stale"]
