@@ -12,6 +12,8 @@ import Synchronization
 final class DataDirectory: Sendable {
     let files: any FileSystem
     private let lock: Mutex<(any DirectoryLock)?>
+    /// The newest manifest was damaged when it was last read: what stands in for it is not to be replaced by it.
+    private let isDamaged = Atomic<Bool>(false)
 
     private static let previousLink = FileName.temporaryName(FileName.previousManifestName)
     private static let manifestDraft = FileName.temporaryName(FileName.manifestName)
@@ -94,7 +96,20 @@ final class DataDirectory: Sendable {
             guard case .manifestDamaged = error, names.contains(FileName.previousManifestName),
                 let previous = try? read(FileName.previousManifestName)
             else { throw error }
+            isDamaged.store(true, ordering: .releasing)
             return .previous(previous)
+        }
+    }
+
+    /// What is wrong with the manifest before `manifest`, which would stand in for that.
+    func previousDamage(of manifest: Manifest) throws(PersistenceError) -> PersistenceError? {
+        let name = FileName.previousManifestName
+        // The first one of all has none before it, and a power cut may take the name that comes with the second.
+        guard try names().contains(name) else { return manifest.generation > 1 ? .fileMissing(file: name) : nil }
+        do throws(PersistenceError) {
+            return try read(name).directory == manifest.directory ? nil : .foreignFile(file: name)
+        } catch {
+            return error
         }
     }
 
@@ -103,25 +118,34 @@ final class DataDirectory: Sendable {
     private static func refuseIfOccupied(_ names: [String]) throws(PersistenceError) {
         // Before all others, because it says what to do.
         if names.contains(FileName.previousManifestName) { throw .manifestMissing(found: FileName.previousManifestName) }
+        var foreign: String?
+        var remains: String?
         for name in names {
-            switch FileName(name) {
+            switch FileName(FileName.withoutTemporarySuffix(name)) {
+            case .lock, .lostAndFound: break
+            case .foreign, .temporary: foreign = foreign ?? name
+            case .manifest where name == manifestDraft: break
             // They tell less than what stands beside them.
-            case .lock, .lostAndFound, .ballast, .aside: break
-            case .temporary where name == manifestDraft: break
-            case .foreign, .temporary: throw .directoryNotEmpty(found: name)
-            case .manifest, .previousManifest, .segment, .spare, .snapshot: throw .manifestMissing(found: name)
+            case .manifest, .previousManifest, .ballast, .aside: remains = remains ?? name
+            case .segment, .spare, .snapshot:
+                if FileName(name) != .temporary { throw .manifestMissing(found: name) }
+                remains = remains ?? name
             }
         }
-        let remains = names.first { FileName($0) == .ballast || FileName($0) == .aside }
+        if let foreign { throw .directoryNotEmpty(found: foreign) }
         if let remains { throw .manifestMissing(found: remains) }
     }
 
     private func read(_ name: String) throws(PersistenceError) -> Manifest {
         var bytes = ByteBuffer()
-        try naming(name) { () throws(SystemError) in
+        do throws(SystemError) {
             let file = try files.open(name, .read)
             _ = try file.read(at: 0, count: Manifest.bytesMax + 1, into: &bytes)
             try file.close()
+        } catch {
+            // What the medium does not give back is damaged; whoever refuses it otherwise says nothing of that.
+            guard error.number == SystemError.inputOutput else { throw .system(error, file: name) }
+            throw .manifestDamaged(file: name, line: 0, reason: .unreadable(error))
         }
         return try Manifest(parsing: bytes.bytes, file: name)
     }
@@ -129,11 +153,14 @@ final class DataDirectory: Sendable {
     /// Makes `manifest` the current one; it is on the medium when this returns. What it no longer names may be removed then.
     func publish(_ manifest: Manifest) throws(PersistenceError) {
         try writeDraft(manifest)
-        try naming(Self.previousLink) { () throws(SystemError) in try linkPrevious() }
+        if !isDamaged.load(ordering: .acquiring) {
+            try naming(Self.previousLink) { () throws(SystemError) in try linkPrevious() }
+        }
         try naming(FileName.manifestName) { () throws(SystemError) in
             try files.rename(Self.manifestDraft, to: FileName.manifestName)
             try files.syncDirectory()
         }
+        isDamaged.store(false, ordering: .releasing)
     }
 
     private func writeDraft(_ manifest: Manifest) throws(PersistenceError) {

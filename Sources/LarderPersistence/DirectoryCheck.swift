@@ -30,11 +30,17 @@ package struct DirectoryCheck: Sendable {
     /// What is wrong with the end of a log that was ended in order. A start goes on without it: nothing that was acknowledged is missing.
     package var endDamage: PersistenceError?
 
-    /// Whether a start would succeed with everything that the directory should hold.
-    package var isSound: Bool {
-        !isEmpty && refusal == nil && olderRefusal == nil && endDamage == nil && !usedPreviousManifest
-            && snapshots.allSatisfy { $0.damage == nil }
+    /// Why the manifest before the current one could not stand in for that; nil when it could.
+    package var previousDamage: PersistenceError?
+
+    /// Everything that a start would be refused for, or pass over.
+    package var findings: [PersistenceError] {
+        [refusal, previousDamage, olderRefusal, endDamage].compactMap(\.self)
+            + snapshots.compactMap { $0.damage.map { PersistenceError($0) } }
     }
+
+    /// Whether a start would succeed with everything that the directory should hold.
+    package var isSound: Bool { !isEmpty && !usedPreviousManifest && findings.isEmpty }
 
     /// Checks a directory. Refused while a server uses it.
     package init(directory files: any FileSystem, threads: Int = 2, progress: RecoveryProgress = RecoveryProgress()) {
@@ -43,7 +49,9 @@ package struct DirectoryCheck: Sendable {
             try directory.checkKinds()
             switch try directory.current() {
             case .empty: isEmpty = true
-            case .manifest(let manifest): self.manifest = manifest
+            case .manifest(let manifest):
+                self.manifest = manifest
+                previousDamage = try directory.previousDamage(of: manifest)
             case .previous(let manifest):
                 self.manifest = manifest
                 usedPreviousManifest = true
@@ -53,6 +61,8 @@ package struct DirectoryCheck: Sendable {
             let log = SegmentedLog(files: files, manifest: manifest, isPrevious: usedPreviousManifest, syncsFirst: false)
             let recovery = Recovery(files: files, manifest: manifest, log: log, progress: progress, threads: threads)
             let recovered = try recovery.run(into: ForgottenState())
+            let floor = max(recovered.log.reached, manifest.ceiling, LSN(milliseconds: recovered.log.newestWall))
+            guard floor.milliseconds < ServerTime.wallEnd else { throw .lsnsUsedUp(through: floor) }
             report = recovered.report
             self.log = recovered.log
             if !usedPreviousManifest { endDamage = Self.checkEnd(recovered.log, manifest) }
@@ -61,7 +71,8 @@ package struct DirectoryCheck: Sendable {
         } catch {
             refusal = error
         }
-        if refusal != nil { remedies = Self.remedies(files) }
+        // What nobody may look at need not be damaged.
+        if let refusal, !refusal.isRefusal { remedies = Self.remedies(files) }
     }
 
     private static func remedies(_ files: any FileSystem) -> [(order: RescueOrder, report: RescueReport)] {

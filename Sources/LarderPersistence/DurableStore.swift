@@ -68,6 +68,7 @@ package final class DurableStore: Sendable {
         self.state = state
         self.buffer = buffer
         otherLog = log
+        try Self.refuse(clock)
         let directory = try DataDirectory(files: files, owner: options.owner)
         self.directory = directory
         let current =
@@ -77,6 +78,14 @@ package final class DurableStore: Sendable {
             case .previous(let manifest): Opened(manifest: manifest, usedPrevious: true)
             }
         opened = Mutex(current)
+    }
+
+    /// One start with a clock beyond what an LSN can tell would use up all LSNs there are. So before anything is made or changed:
+    ///
+    /// - Throws: `clockBeyond`.
+    package static func refuse(_ clock: any Clock) throws(PersistenceError) {
+        let wall = clock.wall()
+        guard wall < ServerTime.wallEnd else { throw .clockBeyond(wall) }
     }
 
     /// Rebuilds the state from the newest usable snapshot and the log, and begins a new segment. Blocks for as long as that
@@ -102,6 +111,8 @@ package final class DurableStore: Sendable {
         let log = try begin(&current, recovered, past)
         opened.withLock { $0 = current }
         snapshots.withLock { $0.begin(after: recovered, current.manifest, now: clock.elapsed(), durable: log.durableLSN) }
+        // A snapshot takes its place.
+        if let damage = recovered.report.olderDamage { note(DamageAtRest(damage, file: directory.files.path)) }
         try directory.removeLeftovers(current.manifest, starting: true)
         try log.trim(before: current.manifest.oldestSegment)
         complete(&recovered.report, current, recovered, began)
@@ -117,6 +128,7 @@ package final class DurableStore: Sendable {
         // A clock that went back is not believed, and LSNs have to last until the next poll.
         let wall = max(clock.wall(), recovered.log.newestWall)
         let floor = self.floor(current, recovered, wall)
+        guard floor.milliseconds < ServerTime.wallEnd else { throw .lsnsUsedUp(through: floor) }
         let ceiling = LSN(milliseconds: max(wall, floor.milliseconds) + options.ceilingMilliseconds)
         let start = LogStart(
             past: recovered.log, floor: floor, ceiling: ceiling, epoch: max(current.manifest.epoch, recovered.log.epoch) + 1,

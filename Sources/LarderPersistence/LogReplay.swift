@@ -54,29 +54,32 @@ struct LogReplay {
     /// A file is read only if it is not longer than this; a segment is a fraction of it.
     static let segmentBytesMax: Int64 = 1 << 30
 
-    /// The headers of the segments `first...`, which must be there without a gap.
+    /// The headers of the segments `first...`, which must be there without a gap, in order.
     ///
     /// One that begins anew counts only as the first: any other is what an attempt to heal has left, and no manifest names it.
+    ///
+    /// - Parameter position: Only those that what came after it is in, if there are such: what is older need not be readable.
     static func headers(
-        _ numbers: [UInt32], from first: UInt32, files: any FileSystem, directory: DirectoryID
+        _ numbers: [UInt32], from first: UInt32, after position: LSN? = nil, files: any FileSystem, directory: DirectoryID
     ) throws(PersistenceError) -> [SegmentHeader] {
+        // From the newest on.
         var headers: [SegmentHeader] = []
-        var expected = first
-        for number in numbers where number >= first {
+        for number in numbers.reversed() where number >= first {
             let header = try self.header(number, files: files)
             if header.beginsAnew, number != first { continue }
-            guard number == expected else { throw .fileMissing(file: FileName.segmentName(expected)) }
             guard header.directory == directory, header.number == number else {
                 throw .foreignFile(file: FileName.segmentName(number))
             }
-            if let previous = headers.last {
-                guard header.previousLSN >= previous.previousLSN, header.epoch >= previous.epoch, header.firstLSN > header.previousLSN
-                else { throw .segmentDamaged(file: FileName.segmentName(number), offset: 0, reason: .sequence) }
+            if let next = headers.last {
+                guard next.number == number + 1 else { throw .fileMissing(file: FileName.segmentName(number + 1)) }
+                guard next.previousLSN >= header.previousLSN, next.epoch >= header.epoch, next.firstLSN > next.previousLSN
+                else { throw .segmentDamaged(file: FileName.segmentName(next.number), offset: 0, reason: .sequence) }
             }
             headers.append(header)
-            expected += 1
+            if let position, header.previousLSN <= position { return headers.reversed() }
         }
-        return headers
+        if let oldest = headers.last, oldest.number != first { throw .fileMissing(file: FileName.segmentName(first)) }
+        return headers.reversed()
     }
 
     /// What a segment says of itself; it may be another than its name says.
@@ -129,7 +132,8 @@ struct LogReplay {
             try file.close()
             return size
         }
-        guard size <= Self.segmentBytesMax, bytes.count >= SegmentHeader.byteCount else {
+        guard size <= Self.segmentBytesMax else { throw .segmentDamaged(file: name, offset: 0, reason: .tooLong(bytes: size)) }
+        guard bytes.count >= SegmentHeader.byteCount else {
             throw .segmentDamaged(file: name, offset: bytes.count, reason: .short)
         }
     }
@@ -176,6 +180,10 @@ struct LogReplay {
         guard promised <= cursor.reached, next == nil else {
             throw .logDamaged(
                 file: name, offset: cursor.position, reason: fault, reached: cursor.reached, promised: promised)
+        }
+        // What was written behind its end nobody can know.
+        guard bytes.byteCount >= header.fileBytes else {
+            throw .segmentDamaged(file: name, offset: bytes.byteCount, reason: .cut(from: header.fileBytes))
         }
         outcome.ceiling = max(outcome.ceiling, evidence.given)
         let end = FrameCursor.end(ofBytes: bytes, from: cursor.position)

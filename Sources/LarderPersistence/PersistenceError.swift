@@ -1,5 +1,6 @@
 // Why the data directory cannot be used. Text is made here only for the log line; callers compare cases.
 
+import LarderBytes
 import LarderEngine
 import LarderPlatform
 
@@ -39,6 +40,10 @@ package enum PersistenceError: Error, Equatable, Sendable {
     case willNotFit(file: String, entries: Int, bytesMin: Int, bytesMax: Int)
     /// The memory was used up before all of the snapshot or of the log was loaded.
     case outOfMemory(reading: String, bytesMax: Int)
+    /// The wall clock says what no LSN can. Nothing was touched.
+    case clockBeyond(Milliseconds)
+    /// A server ran here with such a clock: what can be given has been given, or nearly.
+    case lsnsUsedUp(through: LSN)
     /// A call came in the wrong order, or after `close`.
     case notOpen
     /// The log has failed, so nothing can be made durable.
@@ -82,6 +87,10 @@ package enum RecordFault: Equatable, Sendable {
 /// What is wrong with a segment's header.
 package enum SegmentFault: Equatable, Sendable {
     case short
+    /// No segment is that long, nor read.
+    case tooLong(bytes: Int64)
+    /// The file ends before the length that it was made with.
+    case cut(from: UInt64)
     case header
     /// It does not continue the segment before it.
     case sequence
@@ -105,6 +114,7 @@ package enum FrameFault: Equatable, Sendable {
 
 /// What is wrong with a line of the manifest.
 package enum ManifestFault: Equatable, Sendable {
+    case unreadable(SystemError)
     case notText
     case checksum
     case unknownWord
@@ -113,10 +123,39 @@ package enum ManifestFault: Equatable, Sendable {
     case missing(String)
 }
 
+extension PersistenceError {
+    /// Whoever reads on may do without the snapshot.
+    init(_ damage: SnapshotDamage) {
+        // It may be whole: whoever refused it says nothing of that.
+        if case .unreadable(let cause) = damage.reason, !DamageAtRest(damage).isLasting {
+            self = .system(cause, file: damage.file)
+        } else {
+            self = .snapshotsDamaged([damage])
+        }
+    }
+
+    /// What else it may be than the file that is named; empty when it cannot.
+    package var doubtOfManifest: String {
+        switch self {
+        case .fileMissing, .foreignFile:
+            "MANIFEST may be the one that is wrong, if it was put back from a copy or is another directory's: keep it elsewhere and make an "
+                + "empty file of that name; MANIFEST.prev then stands in for it, or `larder serve --rebuild-manifest` makes one"
+        default: ""
+        }
+    }
+
+    /// The system refused to let anybody look, so nothing is known of what is there.
+    var isRefusal: Bool {
+        if case .system(let error, _) = self { error.number != SystemError.inputOutput } else { false }
+    }
+}
+
 extension PersistenceError: CustomStringConvertible {
     package var description: String {
         switch self {
-        case .system(let error, let file): "\(file): \(error)"
+        case .system(let error, let file):
+            "\(file): \(error)"
+                + (error.isRefusedPermission ? "; all of the data directory has to belong to the user that the server runs as" : "")
         case .locked(let owner):
             "the data directory is in use by another server (\(owner.split(separator: "\n").joined(separator: ", ")))"
         case .directoryNotEmpty(let found): "the directory is neither empty nor a data directory: it holds \(found)"
@@ -125,6 +164,7 @@ extension PersistenceError: CustomStringConvertible {
                 + (found == FileName.previousManifestName
                     ? "; bring MANIFEST back, or make an empty file of that name: \(found) then stands in for it"
                     : "; bring it back from where the directory was copied")
+        case .manifestDamaged(let file, _, .unreadable(let error)): "\(file): \(error)"
         case .manifestDamaged(let file, let line, let reason): "\(file) line \(line): damaged (\(reason))"
         case .newerFormat(let file, let major, let known):
             "\(file): format \(major) is newer than this version, which knows up to \(known)"
@@ -146,6 +186,12 @@ extension PersistenceError: CustomStringConvertible {
             "\(file): its \(entries) entries take at least \(mebibytes(bytesMin)) of memory, but the limit is \(mebibytes(bytesMax))"
         case .outOfMemory(let source, let bytesMax):
             "\(source) does not fit in memory: the limit of \(mebibytes(bytesMax)) was reached before all of it was loaded"
+        case .clockBeyond(let wall):
+            "the wall clock says \(String(timestamp: wall)), and versions count time until \(String(timestamp: ServerTime.wallEnd)): "
+                + "set the clock right and start again; the data is as it was"
+        case .lsnsUsedUp(let lsn):
+            "versions were given through \(String(timestamp: lsn.milliseconds)), by a server whose clock was wrong, and none are left: "
+                + "bring the directory back from a copy made before that"
         case .notOpen: "the data directory is not open"
         case .logFailed(let condition): "\(condition)"
         case .cancelled: "given up because the server closes"

@@ -60,8 +60,20 @@ struct Recovery {
             throw .logEndsBeforeSnapshot(
                 file: snapshot.reader.name, reached: recovered.log.reached, end: snapshot.entry.end)
         }
+        if let newest = manifest.snapshots.first, newest == snapshot?.entry { recovered.report.olderDamage = olderDamage() }
         recovered.finish()
         return recovered
+    }
+
+    /// Why the log that would stand in for the newest snapshot is not there. Only the headers are looked at.
+    private func olderDamage() -> PersistenceError? {
+        do throws(PersistenceError) {
+            // What begins later has no older generation.
+            _ = try log.byteCount(after: manifest.snapshots.dropFirst().first?.begin ?? .zero)
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private func replay(after begin: LSN, into state: any RestorableState) throws(PersistenceError) -> ReplayOutcome {
@@ -111,9 +123,10 @@ struct Recovery {
                 case .newerFormat(let major):
                     throw .newerFormat(file: error.file, major: major, known: Int(FormatVersion.major))
                 case .unknownFeatures(let bits): throw .unknownFeatures(file: error.file, bits: bits)
-                // It may be whole: whoever refused it says nothing of that.
-                case .unreadable(let cause) where !DamageAtRest(error).isLasting: throw .system(cause, file: error.file)
-                default: report.damagedSnapshots.append(error)
+                default:
+                    let refusal = PersistenceError(error)
+                    if refusal.isRefusal { throw refusal }
+                    report.damagedSnapshots.append(error)
                 }
             }
         }

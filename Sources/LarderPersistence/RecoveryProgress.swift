@@ -53,6 +53,8 @@ package struct RecoveryReport: Sendable, Equatable {
     package var snapshot: UInt32?
     /// Newer snapshots that could not be used.
     package var damagedSnapshots: [SnapshotDamage] = []
+    /// Why the log behind the older snapshot, which was not needed, could not be read.
+    package var olderDamage: PersistenceError?
     package var entriesLoaded = 0
     package var recordsReplayed = 0
     package var bytesRead: Int64 = 0

@@ -72,29 +72,41 @@ package struct Rescue {
     ) throws(PersistenceError) -> RescueReport? {
         guard let (found, damage) = try manifest(directory, order) else { return nil }
         var manifest = found.manifest
+        let writer = RescueWriter(files: files, options: options, directory: directory, clock: clock)
         let refusal: PersistenceError
         do throws(PersistenceError) {
             let recovered = try strict(found)
             guard let damage else { return nil }
             // No LSN that was ever given is below this, as after any damaged manifest.
             manifest.ceiling = max(manifest.ceiling, floor(after: recovered.log.newestWall, recovered.log.reached, clock))
-            let aside = try setAside(at: clock.wall())
-            try directory.publish(manifest)
+            let aside = try writer.withRoom { () throws(PersistenceError) in
+                let aside = try writer.setAside()
+                try directory.publish(manifest)
+                return aside
+            }
             return Self.report(rebuiltBecause: damage, recovered, aside: aside)
         } catch {
             refusal = error
         }
         guard let mode = order.mode, refusal.isForRescue else { throw refusal }
         let state = makeState()
-        var kept = try RescueReader(files: files, found: found, refusal: refusal).read(mode, into: state)
+        var kept = try RescueReader(files: files, found: found, refusal: refusal, random: options.random).read(mode, into: state)
         guard state.recordsWithoutMemory == 0 else { throw .outOfMemory(reading: "what is left", bytesMax: state.memoryBytesMax) }
         guard state.recordsNotApplied == 0 else { throw .recordsNotApplied(count: state.recordsNotApplied) }
         kept.report.refusal = damage ?? refusal
         kept.report.rebuiltManifest = damage != nil
-        kept.report.aside = try setAside(at: clock.wall())
         let start = floor(after: kept.newestWall, max(kept.given, manifest.ceiling), clock)
-        manifest.epoch = max(manifest.epoch, kept.epoch) + 1
-        try save(state, manifest, at: start, directory, clock)
+        let epoch = max(manifest.epoch, kept.epoch) + 1
+        kept.report.aside = try writer.withRoom { () throws(PersistenceError) in
+            let aside = try writer.setAside()
+            // Before anything new is there, so that of a rescue which is cut off nothing is taken for part of the old state.
+            if damage != nil {
+                manifest.ceiling = start
+                try directory.publish(manifest)
+            }
+            try writer.save(state, manifest, epoch: epoch, at: start)
+            return aside
+        }
         return kept.report
     }
 
@@ -110,7 +122,8 @@ package struct Rescue {
             return report(rebuiltBecause: damage, recovered)
         } catch {
             guard let mode = order.mode, error.isForRescue else { return nil }
-            var kept = try? RescueReader(files: files, found: found, refusal: error).read(mode, into: ForgottenState())
+            var kept = try? RescueReader(files: files, found: found, refusal: error, random: rescue.options.random)
+                .read(mode, into: ForgottenState())
             kept?.report.rebuiltManifest = damage != nil
             return kept?.report
         }
@@ -165,109 +178,14 @@ package struct Rescue {
         let ahead = 2 * max(options.ceilingMilliseconds, options.idleCeilingMilliseconds)
         return LSN(milliseconds: max(wall, lsn.milliseconds, clock.wall()) + ahead)
     }
-
-    // MARK: Writing
-
-    /// Gives everything of the old state a second name, which is on the medium when this returns.
-    private func setAside(at time: Milliseconds) throws(PersistenceError) -> [String] {
-        var aside: [String] = []
-        let names = try naming(files.path) { () throws(SystemError) in try files.list() }
-        var time = time
-        // One that was cut off may have begun in the same millisecond.
-        while names.contains(where: { $0.hasPrefix(FileName.asideName("", at: time)) }) { time += 1 }
-        for name in names {
-            switch FileName(name) {
-            case .manifest, .previousManifest, .segment, .snapshot: break
-            default: continue
-            }
-            let second = FileName.asideName(name, at: time)
-            try naming(second) { () throws(SystemError) in try files.link(name, as: second) }
-            aside.append(second)
-        }
-        try naming(files.path) { () throws(SystemError) in try files.syncDirectory() }
-        return aside
-    }
-
-    /// Makes `state` the content of the directory. The manifest is the first to say so.
-    private func save(
-        _ state: any PersistentState, _ old: Manifest, at start: LSN, _ directory: DataDirectory, _ clock: any Clock
-    ) throws(PersistenceError) {
-        let names = try directory.names().map { FileName(FileName.withoutTemporarySuffix($0)) }
-        var manifest = old
-        let number = 1 + (names.compactMap { if case .snapshot(let number) = $0 { number } else { nil } } + old.snapshots.map(\.number)).reduce(0, max)
-        let segment = 1 + names.compactMap { name -> UInt32? in
-            switch name {
-            case .segment(let number), .spare(let number): number
-            default: nil
-            }
-        }.reduce(old.oldestSegment, max)
-        let header = SegmentHeader(
-            number: segment, directory: old.directory, epoch: manifest.epoch, previousChecksum: 0,
-            firstLSN: LSN(rawValue: start.rawValue + 1), previousLSN: start, salt: options.random(), ceiling: start, wall: clock.wall(),
-            beginsAnew: true)
-        manifest.snapshots = [try write(state, number, manifest, at: start, clock)]
-        try write(header)
-        try naming(files.path) { () throws(SystemError) in try files.syncDirectory() }
-        manifest.oldestSegment = segment
-        manifest.durable = start
-        manifest.ceiling = start
-        manifest.clean = false
-        // Twice, so that the manifest before it leads back to no damage.
-        for _ in 0..<2 {
-            manifest.generation += 1
-            try directory.publish(manifest)
-        }
-    }
-
-    private func write(_ header: SegmentHeader) throws(PersistenceError) {
-        let name = FileName.segmentName(header.number)
-        try naming(name) { () throws(SystemError) in
-            let file = try files.open(FileName.temporaryName(name), .replace)
-            var bytes = ByteBuffer()
-            header.append(to: &bytes)
-            try file.writeAll(bytes.bytes, at: 0)
-            try file.sync()
-            try file.close()
-            try files.rename(FileName.temporaryName(name), to: name)
-        }
-    }
-
-    private func write(
-        _ state: any PersistentState, _ number: UInt32, _ manifest: Manifest, at start: LSN, _ clock: any Clock
-    ) throws(PersistenceError) -> Manifest.Snapshot {
-        let name = FileName.snapshotName(number)
-        let draft = FileName.temporaryName(name)
-        let header = SnapshotHeader(
-            number: number, directory: manifest.directory, begin: start, epoch: manifest.epoch, wall: clock.wall())
-        return try naming(draft) { () throws(SystemError) in
-            let file = try files.open(draft, .replace)
-            var writer = SnapshotWriter(file: file, header: header, syncBytes: options.snapshotSyncBytes)
-            try writeBlocks(of: state, to: &writer)
-            let snapshot = try writer.finish(end: start, wall: clock.wall())
-            try file.close()
-            try files.rename(draft, to: name)
-            return snapshot
-        }
-    }
-
-    private func writeBlocks(of state: any PersistentState, to writer: inout SnapshotWriter) throws(SystemError) {
-        // Without threads there is nothing to end.
-        var blocks = SnapshotBlocks(threads: 0, niceness: 0)
-        try blocks.fill(from: state) { (blocks, rest) throws(SystemError) in
-            while let done = blocks.next(leaving: rest) {
-                _ = try done.write(to: &writer)
-                blocks.giveBack(done)
-            }
-        }
-        blocks.end()
-    }
 }
 
 extension PersistenceError {
     /// Whether reading less strictly may help: something is damaged, missing or unreadable.
     var isForRescue: Bool {
         switch self {
-        case .system, .fileMissing, .foreignFile, .segmentDamaged, .logDamaged, .recordDamaged, .snapshotsDamaged,
+        case .system: !isRefusal
+        case .fileMissing, .foreignFile, .segmentDamaged, .logDamaged, .recordDamaged, .snapshotsDamaged,
             .logEndsBeforeSnapshot:
             true
         default: false

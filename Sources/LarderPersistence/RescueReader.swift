@@ -20,16 +20,17 @@ struct RescueReader {
     let files: any FileSystem
     let found: Rescue.Found
     let refusal: PersistenceError
+    /// Where the ids come from of namespaces whose own are lost.
+    let random: @Sendable () -> UInt64
 
-    private var manifest: Manifest { found.manifest }
+    var manifest: Manifest { found.manifest }
 
     func read(_ mode: RescueMode, into state: any RestorableState) throws(PersistenceError) -> Rescued {
         var rescued = Rescued(report: RescueReport(refusal: refusal, mode: mode))
         let numbers = DataDirectory.segments(try naming(files.path) { () throws(SystemError) in try files.list() })
         var segments: [Segment] = []
         for number in numbers {
-            let header = LogReplay.headerIfWhole(number, files: files)
-            let segment = Segment(number: number, header: header?.directory == manifest.directory ? header : nil)
+            let segment = segment(number)
             // What an attempt to heal has left, and no manifest names.
             if let header = segment.header, header.beginsAnew, number != manifest.oldestSegment { continue }
             segments.append(segment)
@@ -39,20 +40,28 @@ struct RescueReader {
         }
         switch mode {
         case .truncate: try truncate(segments, into: state, &rescued)
-        case .salvage: salvage(segments, into: state, &rescued)
+        case .salvage: try salvage(segments, into: state, &rescued)
         }
         rescued.given = max(rescued.given, rescued.report.reached)
         return rescued
     }
 
-    private struct Segment {
+    struct Segment {
         let number: UInt32
+        /// nil when it cannot be read, or says that the file is none of this directory, or has another place in it.
         let header: SegmentHeader?
+        var isForeign = false
         var name: String { FileName.segmentName(number) }
     }
 
+    private func segment(_ number: UInt32) -> Segment {
+        guard let header = try? LogReplay.header(number, files: files) else { return Segment(number: number, header: nil) }
+        let belongs = header.number == number && header.directory == manifest.directory
+        return Segment(number: number, header: belongs ? header : nil, isForeign: !belongs)
+    }
+
     /// The bytes of a segment, from the medium; nil when they cannot be read.
-    private func content(_ segment: Segment) -> ByteBuffer? {
+    func content(_ segment: Segment) -> ByteBuffer? {
         var bytes = ByteBuffer()
         guard let file = try? files.open(segment.name, .read) else { return nil }
         file.dropCache()
@@ -71,7 +80,8 @@ struct RescueReader {
         return reader
     }
 
-    private func load(_ reader: SnapshotReader, into state: any RestorableState, _ rescued: inout Rescued) {
+    /// Hands all that is whole of a snapshot to `apply`.
+    func load(_ reader: SnapshotReader, _ rescued: inout Rescued, _ apply: (borrowing LogRecord) -> Void) {
         rescued.report.snapshot = reader.header.number
         rescued.given = max(rescued.given, reader.footer.end)
         rescued.newestWall = max(rescued.newestWall, reader.footer.wall)
@@ -82,12 +92,13 @@ struct RescueReader {
             do throws(SnapshotDamage) {
                 var entries = 0
                 try reader.load(block, stored: &stored, raw: &raw, inflater: &inflater) { entry in
-                    state.apply(entry)
+                    apply(entry)
                     entries += 1
                 }
                 if block > 0 { rescued.report.entriesLoaded += entries }
             } catch {
-                rescued.report.losses.append("\(error.file) at byte \(error.offset): \(reader.index[block].entryCount) entries")
+                let what = "\(reader.index[block].entryCount) \(block == 0 ? "namespaces" : "entries")"
+                rescued.report.losses.append("\(error.file) at byte \(error.offset): \(what)")
             }
         }
     }
@@ -108,7 +119,7 @@ struct RescueReader {
             guard let first = headers.lastIndex(where: { $0.previousLSN <= begin }) else { continue }
             let prefix = prefix(Array(headers[first...]), after: begin) { _ in }
             if let reader, prefix.reached < reader.footer.end { continue }
-            if let reader { load(reader, into: state, &rescued) }
+            if let reader { load(reader, &rescued) { state.apply($0) } }
             _ = self.prefix(Array(headers[first...]), after: begin) { state.apply($0) }
             rescued.report.recordsApplied = prefix.records
             rescued.report.reached = prefix.reached
@@ -184,103 +195,5 @@ struct RescueReader {
             last = lsn
         }
         return last
-    }
-
-    // MARK: Every record
-
-    private func salvage(_ segments: [Segment], into state: any RestorableState, _ rescued: inout Rescued) {
-        var begin = LSN.zero
-        let whole = manifest.snapshots.lazy.compactMap { isWhole($0) }.first
-        // Else the newest of which anything can be found.
-        let reader = whole ?? manifest.snapshots.lazy.compactMap { entry -> SnapshotReader? in
-            guard let reader = try? SnapshotReader(files: files, number: entry.number) else { return nil }
-            return reader.header.directory == manifest.directory ? reader : nil
-        }.first
-        if let reader {
-            load(reader, into: state, &rescued)
-            // What the lost blocks held may still be in the log.
-            if whole != nil { begin = reader.header.begin }
-        }
-        var expected = manifest.oldestSegment
-        var last = LSN.zero
-        for (place, segment) in segments.enumerated() {
-            if segment.number > expected {
-                rescued.report.losses.append("\(FileName.segmentName(expected)) to \(FileName.segmentName(segment.number - 1)): missing")
-            }
-            expected = max(expected, segment.number + 1)
-            guard let bytes = content(segment) else {
-                rescued.report.losses.append("\(segment.name): cannot be read")
-                continue
-            }
-            // What follows there is a tail that an earlier start has cut.
-            let next = place + 1 < segments.count ? segments[place + 1] : nil
-            let end = next.flatMap { $0.number == segment.number + 1 ? $0.header?.previousLSN : nil } ?? LSN(rawValue: .max)
-            scan(bytes.bytes, segment, after: begin, through: end, &last, &rescued) { state.apply($0) }
-        }
-        rescued.report.reached = max(last, begin)
-        // What is gone without a trace: nothing behind it says that it was there, but a promise does.
-        if case .fileMissing(let file) = refusal, !rescued.report.losses.contains(where: { $0.contains(file) }) {
-            rescued.report.losses.append("\(file): missing")
-        } else if rescued.report.reached < manifest.durable {
-            rescued.report.losses.append("LSNs after \(rescued.report.reached.rawValue), through \(manifest.durable.rawValue) at least")
-        }
-    }
-
-    /// Finds the frames of a segment wherever they stand, and hands their whole records to `apply`.
-    private func scan(
-        _ bytes: RawSpan, _ segment: Segment, after begin: LSN, through end: LSN, _ last: inout LSN, _ rescued: inout Rescued,
-        _ apply: (borrowing LogRecord) -> Void
-    ) {
-        var salt = segment.header?.salt
-        var position = SegmentHeader.byteCount
-        var lostFrom: Int?
-        if segment.header == nil { rescued.report.losses.append("\(segment.name): its header") }
-        while position + FrameHeader.byteCount <= bytes.byteCount {
-            guard bytes.littleEndian(at: position, as: UInt32.self) == FrameHeader.magic,
-                let frame = FrameHeader(parsing: bytes, at: position), frame.segment == segment.number, frame.salt == salt ?? frame.salt
-            else {
-                if lostFrom == nil, bytes.littleEndian(at: position, as: UInt64.self) != 0 { lostFrom = position }
-                position += FrameHeader.alignment
-                continue
-            }
-            if let from = lostFrom { rescued.report.losses.append("\(segment.name) bytes \(from) to \(position - 1)") }
-            lostFrom = nil
-            salt = frame.salt
-            rescued.newestWall = max(rescued.newestWall, frame.wall)
-            rescued.given = max(rescued.given, frame.firstLSN, frame.durableLSN)
-            let start = position + FrameHeader.byteCount
-            let count = min(frame.payloadBytes, bytes.byteCount - start)
-            if frame.recordCount > 0, frame.firstLSN <= end {
-                salvage(bytes.extracting(start..<(start + count)), segment, start, begin, end, &last, &rescued, apply)
-            }
-            position += frame.stride
-        }
-        if let from = lostFrom { rescued.report.losses.append("\(segment.name) from byte \(from) on") }
-    }
-
-    private func salvage(
-        _ payload: RawSpan, _ segment: Segment, _ start: Int, _ begin: LSN, _ end: LSN, _ last: inout LSN, _ rescued: inout Rescued,
-        _ apply: (borrowing LogRecord) -> Void
-    ) {
-        var position = 0
-        while position + LogRecord.headerBytes <= payload.byteCount {
-            if let record = try? LogRecord(parsing: payload.extracting(position..<payload.byteCount)) {
-                rescued.given = max(rescued.given, record.lsn)
-                if record.lsn > last, record.lsn <= end {
-                    last = record.lsn
-                    if record.lsn > begin {
-                        apply(record)
-                        rescued.report.recordsApplied += 1
-                    }
-                }
-                position += record.byteCount
-            } else {
-                rescued.report.losses.append("a record in \(segment.name) at byte \(start + position)")
-                // The next one stands where the length says, if that is right.
-                let length = Int(payload.littleEndian(at: position + 4, as: UInt32.self))
-                guard length >= LogRecord.headerBytes, length <= payload.byteCount - position else { return }
-                position += length
-            }
-        }
     }
 }

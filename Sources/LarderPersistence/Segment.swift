@@ -9,6 +9,7 @@
 //     24  16   directory                       72  u64  ceiling: no larger LSN had been given
 //     40  u32  epoch: starts of the server     80  i64  wall clock, Unix milliseconds
 //     44  u32  checksum of the frame before    88  u32  flags: bit 0, begins anew
+//                                              96  u64  length that the file was made with; 0: not told
 //                                             508  u32  CRC-32C of bytes 0..507
 
 import LarderBytes
@@ -31,6 +32,8 @@ package struct SegmentHeader: Equatable, Sendable {
     /// Continues no segment: a snapshot holds everything before it. Nothing but a manifest that names it as the oldest makes it
     /// part of the log.
     package var beginsAnew: Bool
+    /// How long the file was made, in bytes, before it got its name: as the last segment it is never shorter. 0 when nobody says.
+    package var fileBytes: UInt64
 
     /// Where the first frame begins.
     package static let byteCount = 4_096
@@ -40,7 +43,8 @@ package struct SegmentHeader: Equatable, Sendable {
 
     package init(
         number: UInt32, directory: DirectoryID, epoch: UInt32, previousChecksum: UInt32, firstLSN: LSN, previousLSN: LSN,
-        salt: UInt64, ceiling: LSN, wall: Milliseconds, beginsAnew: Bool = false
+        salt: UInt64, ceiling: LSN, wall: Milliseconds, beginsAnew: Bool = false,
+        fileBytes: UInt64 = 0
     ) {
         self.number = number
         self.directory = directory
@@ -52,6 +56,7 @@ package struct SegmentHeader: Equatable, Sendable {
         self.ceiling = ceiling
         self.wall = wall
         self.beginsAnew = beginsAnew
+        self.fileBytes = fileBytes
     }
 
     package func append(to buffer: inout ByteBuffer) {
@@ -68,6 +73,8 @@ package struct SegmentHeader: Equatable, Sendable {
         buffer.append(littleEndian: ceiling.rawValue)
         buffer.append(littleEndian: wall)
         buffer.append(littleEndian: beginsAnew ? Self.beginsAnewBit : 0)
+        buffer.append(zeros: 4)
+        buffer.append(littleEndian: fileBytes)
         buffer.append(zeros: Self.sectorBytes - 4 - (buffer.count - start))
         let checksum = Checksum.of(buffer.span(ByteRange(start: start, count: Self.sectorBytes - 4)))
         buffer.append(littleEndian: checksum)
@@ -100,5 +107,6 @@ package struct SegmentHeader: Equatable, Sendable {
         ceiling = LSN(rawValue: sector.littleEndian(at: 72, as: UInt64.self))
         wall = sector.littleEndian(at: 80, as: Int64.self)
         beginsAnew = sector.littleEndian(at: 88, as: UInt32.self) & Self.beginsAnewBit != 0
+        fileBytes = sector.littleEndian(at: 96, as: UInt64.self)
     }
 }

@@ -33,9 +33,17 @@ struct SegmentFiles {
     /// Puts `header` into the file that will be its segment. Not yet a segment, so it can be done again when there is no room.
     mutating func prepare(_ header: SegmentHeader, bytes: Int) throws(SystemError) {
         try prepare(header.number, bytes: bytes)
+        guard let spare else { return }
+        try Self.write(header, to: spare.file, bytes: spare.bytes)
+    }
+
+    /// Puts `header` at the beginning of `file`, which is so long.
+    static func write(_ header: SegmentHeader, to file: any File, bytes: Int) throws(SystemError) {
+        var header = header
+        header.fileBytes = UInt64(bytes)
         var content = ByteBuffer()
         header.append(to: &content)
-        try spare?.file.writeAll(content.bytes, at: 0)
+        try file.writeAll(content.bytes, at: 0)
     }
 
     /// Makes the file with the header the segment `number`, which is on the medium with its name when this returns.

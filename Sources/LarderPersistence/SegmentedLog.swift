@@ -74,7 +74,8 @@ struct SegmentedLog: ClosedLog {
     private func headers(after position: LSN) throws(PersistenceError) -> [SegmentHeader]? {
         let names = try names()
         let numbers = DataDirectory.segments(names)
-        let headers = try LogReplay.headers(numbers, from: oldest(numbers), files: files, directory: manifest.directory)
+        let headers = try LogReplay.headers(
+            numbers, from: oldest(numbers), after: position, files: files, directory: manifest.directory)
         // A spare is made only when the segment before it has its name, and durably.
         let last = headers.last?.number ?? 0
         for name in names {
@@ -82,8 +83,8 @@ struct SegmentedLog: ClosedLog {
         }
         // None at all is right only before the first one was made.
         if headers.isEmpty, manifest.epoch > 0 { throw missing(manifest.oldestSegment) }
-        if headers.isEmpty { return [] }
-        return headers.lastIndex { $0.previousLSN <= position }.map { Array(headers[$0...]) }
+        guard let first = headers.first else { return [] }
+        return first.previousLSN <= position ? headers : nil
     }
 
     private func names() throws(PersistenceError) -> [String] {

@@ -18,8 +18,14 @@ package final class SnapshotReader: Sendable {
     /// Opens a snapshot.
     ///
     /// - Parameter dropsCache: So that it is read from the medium.
-    package init(files: any FileSystem, number: UInt32, dropsCache: Bool = false) throws(SnapshotDamage) {
-        let name = FileName.snapshotName(number)
+    package convenience init(files: any FileSystem, number: UInt32, dropsCache: Bool = false) throws(SnapshotDamage) {
+        try self.init(files: files, name: FileName.snapshotName(number), number: number, dropsCache: dropsCache)
+    }
+
+    /// Opens the snapshot in file `name`.
+    ///
+    /// - Parameter number: nil for whichever it is.
+    init(files: any FileSystem, name: String, number: UInt32?, dropsCache: Bool = false) throws(SnapshotDamage) {
         let file: any File
         do {
             file = try files.open(name, .read)
@@ -32,7 +38,7 @@ package final class SnapshotReader: Sendable {
         self.name = name
         self.byteCount = byteCount
         header = try Self.readHeader(file, name, number)
-        footer = try Self.readFooter(file, name, number, byteCount)
+        footer = try Self.readFooter(file, name, header.number, byteCount)
         index = try Self.readIndex(file, name, footer, byteCount)
     }
 
@@ -134,12 +140,12 @@ package final class SnapshotReader: Sendable {
         }
     }
 
-    private static func readHeader(_ file: any File, _ name: String, _ number: UInt32) throws(SnapshotDamage) -> SnapshotHeader {
+    private static func readHeader(_ file: any File, _ name: String, _ number: UInt32?) throws(SnapshotDamage) -> SnapshotHeader {
         var bytes = ByteBuffer()
         _ = try at(0, name) { () throws(SystemError) in try file.read(at: 0, count: SnapshotHeader.byteCount, into: &bytes) }
         do throws(SnapshotFaultError) {
             let header = try SnapshotHeader(parsing: bytes.bytes)
-            guard header.number == number else { throw SnapshotFaultError(.foreign) }
+            guard header.number == number ?? header.number else { throw SnapshotFaultError(.foreign) }
             return header
         } catch {
             throw SnapshotDamage(file: name, offset: 0, reason: error.fault)

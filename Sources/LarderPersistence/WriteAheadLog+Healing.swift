@@ -65,9 +65,7 @@ extension WriteAheadLog {
             let file = try files.open(draft, .create)
             do throws(SystemError) {
                 try file.allocate(Int64(size))
-                var bytes = ByteBuffer()
-                header.append(to: &bytes)
-                try file.writeAll(bytes.bytes, at: 0)
+                try SegmentFiles.write(header, to: file, bytes: size)
                 try file.sync()
                 try files.rename(draft, to: name)
                 try files.syncDirectory()

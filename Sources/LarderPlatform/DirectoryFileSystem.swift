@@ -12,11 +12,37 @@ package final class DirectoryFileSystem: FileSystem {
     package let path: String
     private let directory: Int32
 
-    /// - Parameter creating: Whether a missing directory is made; its parent has to exist.
+    /// - Parameter creating: Whether a missing directory is made; its parent has to exist. Its name is on the medium then.
     package init(path: String, creating: Bool = true) throws(SystemError) {
         self.path = path
-        if creating, unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw SystemError.last("mkdir") }
-        directory = try systemCall("open") { unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        var isMade = false
+        if creating {
+            isMade = unsafe mkdir(path, 0o700) == 0
+            if !isMade, errno != EEXIST { throw SystemError.last("mkdir") }
+        }
+        directory = try Self.openDirectory(path)
+        guard creating else { return }
+        do throws(SystemError) {
+            try Self.syncParent(of: directory)
+        } catch {
+            // Of one that was here it is not known that anything is missing: its parent may be closed to this process.
+            guard isMade else { return }
+            unsafe rmdir(path)
+            throw error
+        }
+    }
+
+    private static func openDirectory(_ path: String) throws(SystemError) -> Int32 {
+        try systemCall("open") { unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    }
+
+    /// Returns when the directory's own name is on the medium.
+    private static func syncParent(of directory: Int32) throws(SystemError) {
+        let parent = try systemCall("open of the parent directory") {
+            unsafe larder_open_at(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+        }
+        defer { _ = Glibc.close(parent) }
+        try systemCall("fsync of the parent directory") { fsync(parent) }
     }
 
     deinit {
@@ -35,13 +61,24 @@ package final class DirectoryFileSystem: FileSystem {
         try systemCall("link") { unsafe linkat(directory, name, directory, second, 0) }
     }
 
+    package func isSame(_ name: String, _ other: String) throws(SystemError) -> Bool {
+        let (first, second) = (try status(name), try status(other))
+        return first.st_ino == second.st_ino && first.st_dev == second.st_dev
+    }
+
+    private func status(_ name: String) throws(SystemError) -> stat {
+        var status = stat()
+        try systemCall("fstatat") { unsafe fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) }
+        return status
+    }
+
     package func remove(_ name: String) throws(SystemError) {
         try systemCall("unlink") { unsafe unlinkat(directory, name, 0) }
     }
 
     package func list() throws(SystemError) -> [String] {
         // A descriptor of its own: `fdopendir` takes it over, and its position belongs to this listing.
-        let descriptor = try descriptor(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = try systemCall("open") { unsafe larder_open_at(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) }
         guard let stream = unsafe fdopendir(descriptor) else {
             let error = SystemError.last("opendir")
             _ = Glibc.close(descriptor)
@@ -107,8 +144,17 @@ package final class DirectoryFileSystem: FileSystem {
         }
     }
 
+    /// Of a file; without `O_NONBLOCK` a pipe of that name would keep the caller until somebody opens its other end.
     private func descriptor(_ name: String, _ flags: Int32) throws(SystemError) -> Int32 {
-        try systemCall("open") { unsafe larder_open_at(directory, name, flags | O_NOFOLLOW | O_CLOEXEC, 0o600) }
+        let descriptor = try systemCall("open") {
+            unsafe larder_open_at(directory, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o600)
+        }
+        var status = stat()
+        if unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            _ = Glibc.close(descriptor)
+            throw SystemError(number: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : ESPIPE, call: "open")
+        }
+        return descriptor
     }
 
     private static func flags(_ access: FileAccess) -> Int32 {

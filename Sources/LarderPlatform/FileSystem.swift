@@ -42,6 +42,9 @@ package protocol FileSystem: AnyObject, Sendable {
     /// Gives `name` a second name; a file that has it already is an error.
     func link(_ name: String, as second: String) throws(SystemError)
 
+    /// Whether two names mean one file.
+    func isSame(_ name: String, _ other: String) throws(SystemError) -> Bool
+
     func remove(_ name: String) throws(SystemError)
 
     /// The names of all entries, sorted, without `.` and `..`.

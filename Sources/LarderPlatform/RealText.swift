@@ -15,14 +15,12 @@ package enum RealText {
         case notFinite
     }
 
-    /// A longer text is no number.
-    private static let bytesMax = 255
-    /// The largest number of the widest type has 4,933 digits before the point.
-    private static let sumBytesMax = 5_120
+    /// The largest number of the widest type has 4,933 digits before the point. A longer text is no number.
+    private static let bytesMax = 5_120
 
     package static func sum(_ first: String, _ second: String) -> Sum {
         for text in [first, second] where text.utf8.count > bytesMax || text.utf8.contains(0) { return .notANumber }
-        return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: sumBytesMax) { buffer in
+        return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: bytesMax) { buffer in
             let count = unsafe Int(larder_add_reals(first, second, buffer.baseAddress, buffer.count))
             if count < 0 { return .notANumber }
             return count == 0 ? .notFinite : .text(unsafe String(decoding: buffer[..<count], as: UTF8.self))

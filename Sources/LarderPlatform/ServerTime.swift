@@ -99,8 +99,9 @@ package final class ServerTime: Clock {
             guard elapsed - last >= Self.comparedEvery else { return nil }
             last = elapsed
             let course = course
-            let drift = clock.wall() - course.time(at: elapsed)
-            let isFollowing = drift.magnitude > (course.pace == 0 ? Self.driftMax : Self.driftMin)
+            let wall = clock.wall()
+            let drift = wall - course.time(at: elapsed)
+            let isFollowing = wall < Self.wallEnd && drift.magnitude > (course.pace == 0 ? Self.driftMax : Self.driftMin)
             let pace = isFollowing ? drift.signum() : 0
             guard pace != course.pace else { return nil }
             set(Course(wall: course.time(at: elapsed), elapsed: elapsed, pace: pace))
@@ -108,6 +109,9 @@ package final class ServerTime: Clock {
             return pace == 0 ? 0 : nil
         }
     }
+
+    /// 2150-01-01 UTC. A clock that says this or later is not believed: times of writes end nine years later.
+    package static let wallEnd: Milliseconds = 5_680_281_600_000
 
     private static let comparedEvery: Int64 = 10_000_000_000
     private static let driftMax: UInt64 = 2_000

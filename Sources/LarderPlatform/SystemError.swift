@@ -21,7 +21,16 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
 
     package var description: String {
         "\(call.text): \(unsafe String(cString: strerror(number))) (errno \(number))"
-            + (number == EFBIG ? "; the process may make no file that large (ulimit -f)" : "")
+            + hint
+    }
+
+    private var hint: String {
+        switch number {
+        case EFBIG: "; the process may make no file that large (ulimit -f)"
+        case ELOOP: "; it is a symbolic link, which is not followed: put the file itself there"
+        case ESPIPE: "; it is no file but a pipe or a device"
+        default: ""
+        }
     }
 
     package static func == (left: SystemError, right: SystemError) -> Bool { left.number == right.number }
@@ -30,6 +39,8 @@ package struct SystemError: Error, Equatable, Sendable, CustomStringConvertible 
 extension SystemError {
     /// The disk or the quota is full.
     package var isOutOfSpace: Bool { number == ENOSPC || number == EDQUOT }
+    /// This user may not do that.
+    package var isRefusedPermission: Bool { number == EACCES || number == EPERM }
     /// There is no file of that name.
     package var isMissingFile: Bool { number == ENOENT }
 

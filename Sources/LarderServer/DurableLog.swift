@@ -147,6 +147,6 @@ package final class DurableLog: ReplyLog {
         figure("larder_recovery_cut_bytes", "Bytes of a torn tail that it cut.", false, Int64(recovery.bytesCut))
         figure(
             "larder_recovery_damaged_files", "Snapshots and manifests that it found damaged and did without.", false,
-            Int64(recovery.damagedSnapshots.count + (recovery.usedPreviousManifest ? 1 : 0)))
+            Int64(recovery.damagedFiles))
     }
 }

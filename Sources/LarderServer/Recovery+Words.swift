@@ -29,12 +29,15 @@ extension RecoveryReport {
         parts.append(wasClean ? "clean stop before" : "no clean stop before")
         for damage in damagedSnapshots { parts.append("DAMAGED \(damage.file), an older snapshot was used") }
         if usedPreviousManifest { parts.append("DAMAGED MANIFEST, the one before it was used") }
+        if let olderDamage { parts.append("DAMAGED \(olderDamage), only an older snapshot needs it") }
         if clockBehindMilliseconds > 0 { parts.append("the clock is \(clockBehindMilliseconds) ms behind the log") }
-        let damaged = damagedSnapshots.count + (usedPreviousManifest ? 1 : 0)
         let fields = "entries=\(entries) bytes=\(bytesRead) ms=\(elapsedMilliseconds) records=\(recordsReplayed) cut=\(bytesCut) expired=\(expired)"
         return parts.joined(separator: ", ")
-            + " [event=recovered \(fields) clean=\(wasClean ? "yes" : "no") damaged=\(damaged)]"
+            + " [event=recovered \(fields) clean=\(wasClean ? "yes" : "no") damaged=\(damagedFiles)]"
     }
+
+    /// How many files were found damaged.
+    var damagedFiles: Int { damagedSnapshots.count + (usedPreviousManifest ? 1 : 0) + (olderDamage == nil ? 0 : 1) }
 }
 
 extension PersistenceError {
@@ -49,7 +52,7 @@ extension PersistenceError {
             ". `larder check` says what is there, and `larder serve --rebuild-manifest` makes a manifest from it; the data is as it was"
         case .fileMissing, .foreignFile, .segmentDamaged, .logDamaged, .recordDamaged, .snapshotsDamaged, .logEndsBeforeSnapshot:
             ". Bring the file back from a copy if there is one. Else `larder check` says what `larder serve --recover=truncate` and "
-                + "`--recover=salvage` would keep; the data is as it was"
+                + "`--recover=salvage` would keep; the data is as it was" + (doubtOfManifest.isEmpty ? "" : ". \(doubtOfManifest)")
         default: ""
         }
     }

@@ -43,6 +43,7 @@ package final class DishonestFileSystem: FileSystem {
 
     package func rename(_ name: String, to target: String) throws(SystemError) { try files.rename(name, to: target) }
     package func link(_ name: String, as second: String) throws(SystemError) { try files.link(name, as: second) }
+    package func isSame(_ name: String, _ other: String) throws(SystemError) -> Bool { try files.isSame(name, other) }
     package func remove(_ name: String) throws(SystemError) { try files.remove(name) }
     package func list() throws(SystemError) -> [String] { try files.list() }
     package func freeBytes() throws(SystemError) -> Int64 { try files.freeBytes() }

@@ -182,6 +182,10 @@ package final class MemoryFileSystem: FileSystem {
         }
     }
 
+    package func isSame(_ name: String, _ other: String) throws(SystemError) -> Bool {
+        try withState { (state) throws(SystemError) in try Self.find(name, state) == Self.find(other, state) }
+    }
+
     package func remove(_ name: String) throws(SystemError) {
         try perform(.remove, name) { (state, _) throws(SystemError) in
             _ = try Self.find(name, state)

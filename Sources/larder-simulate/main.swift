@@ -20,10 +20,14 @@ struct Arguments {
         while let word = words.popFirst() {
             switch word {
             case "--shrink": shrinks = true
-            case "--seed": seed = words.popFirst().flatMap { UInt64($0) }
-            case "--from": from = words.popFirst().flatMap { UInt64($0) } ?? 1
-            case "--count": count = words.popFirst().flatMap { UInt64($0) } ?? 1
-            case "--steps": steps = words.popFirst().flatMap { Int($0) } ?? 120
+            case "--seed", "--from", "--count", "--steps":
+                guard let number = words.popFirst().flatMap({ UInt64($0) }) else { return nil }
+                switch word {
+                case "--seed": seed = number
+                case "--from": from = number
+                case "--count": count = number
+                default: steps = Int(clamping: number)
+                }
             case "--kind":
                 let name = words.popFirst() ?? ""
                 kind = SimulationKind.allCases.first { "\($0)" == name }
@@ -31,6 +35,7 @@ struct Arguments {
             default: return nil
             }
         }
+        if from.addingReportingOverflow(count).overflow { return nil }
     }
 }
 
@@ -53,7 +58,8 @@ func replay(_ seed: UInt64, _ arguments: Arguments) -> Bool {
 guard let arguments = Arguments(Array(CommandLine.arguments.dropFirst())) else {
     print("usage: larder-simulate --seed N [--kind calm|crashes|faults|clocks|rot] [--steps N] [--shrink]")
     print("       larder-simulate --from N --count N [--kind …] [--steps N]")
-    exit(2)
+    // As `larder` has it: EX_USAGE.
+    exit(64)
 }
 if let seed = arguments.seed { exit(replay(seed, arguments) ? 0 : 1) }
 let clock = SystemClock()

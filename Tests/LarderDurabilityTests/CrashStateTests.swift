@@ -249,9 +249,17 @@ import Testing
         let findings = Findings()
         let count = Counter()
         let sample = stride(from: 7, to: run.boundaries.count, by: max(1, run.boundaries.count / 24)).map { $0 }
-        inParallel(sample.count) { place in
+        // Each of them also with a manifest that has rotted, so that the start goes through the one before it.
+        inParallel(sample.count * 2) { index in
+            let place = index / 2
             let boundary = run.boundaries[sample[place]]
-            let disk = boundary.disk.afterPowerCut(boundary.disk.randomCrashState(seed: UInt64(place)))
+            var disk = boundary.disk.afterPowerCut(boundary.disk.randomCrashState(seed: UInt64(place)))
+            if index % 2 == 1 {
+                let files = MemoryFileSystem(disk)
+                guard files.content(FileName.manifestName) != nil, files.content(FileName.previousManifestName) != nil else { return }
+                files.flip(bit: 200, of: FileName.manifestName)
+                disk = files.disk
+            }
             guard let reference = try? StorageLife(MemoryFileSystem(disk), clock: ManualClock(wall: run.wall)) else {
                 return findings.add("call \(sample[place]) is refused")
             }

@@ -103,26 +103,32 @@ import Testing
 
     // MARK: The log
 
-    @Test func `a log that is cut at any byte gives the frames before the cut, exactly`() throws {
+    @Test func `a log that is cut at any byte is refused, and with zeros there instead gives the frames before them, exactly`() throws {
         let began = ContinuousClock.now
-        let directory = try directory(logBytes: Scale.damaged / 4, snapshotBytes: 2_000)
+        let directory = try directory(logBytes: Scale.damaged / 8, snapshotBytes: 2_000)
         let (name, bytes, frames, rest) = try log(directory)
         let tally = Tally()
         let end = try #require(frames.last).range.upperBound
         inParallel(end + 1) { cut in
             let kept = frames.prefix { $0.payloadEnd <= cut }
             let promised = max(rest, kept.map(\.header.durableLSN).max() ?? .zero)
-            let life = recover(directory, name, Array(bytes[..<cut]), promised: promised, tally, "cut at \(cut)")
+            if recover(directory, name, Array(bytes[..<cut]), promised: promised, tally, "cut at \(cut)") != nil {
+                tally.findings.add("cut at \(cut): not found out")
+            }
+            let zeros = [UInt8](repeating: 0, count: bytes.count - cut)
+            let life = recover(directory, name, bytes[..<cut] + zeros, promised: promised, tally, "zeros from \(cut)")
             guard let life else {
-                // Refused only where the cut took what the manifest or the header vouches for.
+                // Refused only where the zeros took what the manifest or the header vouches for.
                 let reached = kept.last?.header.firstLSN ?? .zero
                 if cut >= SegmentHeader.byteCount, reached >= rest, !kept.isEmpty { tally.findings.add("refused at \(cut)") }
                 return
             }
-            let next = kept.endIndex < frames.endIndex ? frames[kept.endIndex].header.firstLSN : LSN(rawValue: .max)
-            if life.report.reached >= next { tally.findings.add("cut at \(cut): beyond the cut") }
+            // A frame that ends in zeros has lost nothing.
+            let whole = frames.prefix { bytes[..<$0.payloadEnd].suffix(max($0.payloadEnd - cut, 0)).allSatisfy { $0 == 0 } }
+            let next = whole.endIndex < frames.endIndex ? frames[whole.endIndex].header.firstLSN : LSN(rawValue: .max)
+            if life.report.reached >= next { tally.findings.add("zeros from \(cut): beyond them") }
         }
-        finish("31-log-cut", "log cut at every byte", tally, since: began)
+        finish("31-log-cut", "log cut, and zeroed, from every byte on", tally, since: began)
     }
 
     @Test func `a log with any one bit flipped gives a prefix or a refusal, and only the last group commit can pass for torn`() throws {

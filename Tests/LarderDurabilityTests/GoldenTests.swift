@@ -73,7 +73,7 @@ import Testing
 
     private static let kinds = [
         "sound", "stopped-in-order", "torn-tail", "healed", "damaged-log", "damaged-newest-snapshot", "damaged-snapshots",
-        "damaged-manifest", "lost-manifest", "lost-segment",
+        "damaged-manifest", "lost-manifest", "lost-segment", "cut-segment",
     ]
 
     @Test(.enabled(if: ProcessInfo.processInfo.environment["LARDER_GOLDEN"] == "make"))
@@ -149,6 +149,7 @@ import Testing
             try files.remove(FileName.manifestName)
             try files.remove(FileName.previousManifestName)
         case "lost-segment": try files.remove(name)
+        case "cut-segment": files.setContent(name, try #require(files.content(name)).dropLast())
         default: break
         }
         return files.copy()

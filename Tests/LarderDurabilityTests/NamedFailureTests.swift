@@ -117,6 +117,43 @@ import Testing
         #expect(read(third, "key")?.value == [1])
     }
 
+    @Test func `a kill during a start through the manifest before a damaged one made the next start refused`() throws {
+        let life = try StorageLife(MemoryFileSystem())
+        guard let files = life.files as? MemoryFileSystem else { return }
+        for round in 0..<2 {
+            _ = put(life, "key", [UInt8(round)])
+            try life.durable.snapshotNow()
+        }
+        files.flip(bit: 400, of: FileName.manifestName)
+        for calls in 0..<60 {
+            let cut = files.copy()
+            cut.stop(after: calls)
+            let isWhole = (try? StorageLife(cut)) != nil
+            #expect(read(try StorageLife(cut.afterKill()), "key")?.value == [1], "killed after \(calls) calls")
+            if isWhole { return }
+        }
+        Issue.record("no start came to its end")
+    }
+
+    @Test func `a manifest that the medium does not give back had nothing that stood in for it`() throws {
+        let life = try StorageLife(MemoryFileSystem())
+        guard let files = life.files as? MemoryFileSystem else { return }
+        _ = put(life, "key", [1])
+        try life.durable.snapshotNow()
+        func unreadable(_ number: Int32) -> MemoryFileSystem {
+            let copy = files.copy()
+            copy.setFault { $0.call == .read && $0.name == FileName.manifestName ? .error(number) : nil }
+            return copy
+        }
+        let next = try StorageLife(unreadable(SystemError.inputOutput))
+        #expect(next.report.usedPreviousManifest)
+        #expect(read(next, "key")?.value == [1])
+        guard case .system(_, FileName.manifestName)? = refusal(unreadable(SystemError.accessDenied)) else {
+            Issue.record("what nobody may read is not known to be damaged")
+            return
+        }
+    }
+
     // MARK: The log
 
     @Test func `a stale frame from an earlier use of a block is no frame of this segment`() throws {
@@ -189,6 +226,44 @@ import Testing
     }
 
     // MARK: Time
+
+    @Test func `a start with a clock beyond all versions left none for the starts after it`() throws {
+        let clock = ManualClock()
+        let life = try StorageLife(MemoryFileSystem(), clock: clock)
+        guard let files = life.files as? MemoryFileSystem else { return }
+        let late: Milliseconds = 6_153_667_200_000
+        _ = put(life, "key", [1])
+        // While it runs, such a clock is not followed.
+        clock.setWall(late)
+        clock.advance(milliseconds: 60_000)
+        life.durable.poll()
+        #expect(put(life, "key", [2]).outcome == .updated)
+        try life.durable.close()
+        let names = try files.list()
+        #expect(throws: PersistenceError.clockBeyond(clock.wall())) { try StorageLife(files, clock: clock) }
+        #expect(throws: PersistenceError.clockBeyond(late)) { try StorageLife(MemoryFileSystem(), clock: ManualClock(wall: late)) }
+        #expect(try files.list() == names)
+        let next = try StorageLife(files, clock: ManualClock())
+        #expect(read(next, "key")?.value == [2])
+        #expect(put(next, "key", [3]).outcome == .updated)
+    }
+
+    @Test func `a directory without versions left was called sound, and writes to it waited for ever`() throws {
+        let life = try StorageLife(MemoryFileSystem())
+        guard let files = life.files as? MemoryFileSystem else { return }
+        try life.durable.close()
+        let name = FileName.manifestName
+        let text = try #require(files.content(name))
+        var manifest = try Manifest(parsing: text.span.bytes, file: name)
+        manifest.ceiling = LSN(milliseconds: .max)
+        var bytes = ByteBuffer()
+        manifest.append(to: &bytes)
+        files.setContent(name, [UInt8](bytes.bytes))
+        #expect(refusal(files) == .lsnsUsedUp(through: manifest.ceiling))
+        let check = DirectoryCheck(directory: files)
+        #expect(check.refusal == .lsnsUsedUp(through: manifest.ceiling))
+        #expect(check.remedies.isEmpty)
+    }
 
     @Test func `a wall clock that is set back a year does not stop writes when the reserved LSNs are used up`() throws {
         let clock = ManualClock()

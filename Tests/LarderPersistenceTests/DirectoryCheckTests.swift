@@ -70,6 +70,46 @@ import Testing
         #expect(DirectoryCheck(directory: cut).endDamage != nil)
     }
 
+    @Test func `a manifest before the current one that is damaged or gone was missed by nobody`() throws {
+        let name = FileName.previousManifestName
+        let whole = try Self.closed(snapshots: 2)
+        let damaged = whole.copy()
+        damaged.flip(bit: 300, of: name)
+        let gone = whole.copy()
+        try gone.remove(name)
+        #expect(DirectoryCheck(directory: gone).previousDamage == .fileMissing(file: name))
+        for files in [damaged, gone] {
+            let check = DirectoryCheck(directory: files)
+            #expect(check.refusal == nil && check.previousDamage != nil && !check.isSound)
+        }
+    }
+
+    @Test func `the first manifest of all has none before it`() throws {
+        let files = MemoryFileSystem()
+        // Before the second one.
+        files.stop(after: 8)
+        _ = try? Rig.start(files)
+        let left = files.afterKill()
+        #expect(left.content(FileName.manifestName) != nil && left.content(FileName.previousManifestName) == nil)
+        #expect(DirectoryCheck(directory: left).previousDamage == nil)
+    }
+
+    @Test func `of files that nobody may open it was said that they are damaged, and to be rescued`() throws {
+        let whole = try Self.closed(snapshots: 2)
+        let last = try Self.lastSegment(whole)
+        let refused = SystemError(number: SystemError.accessDenied, call: "open")
+        for name in [last, FileName.snapshotName(1)] {
+            let files = whole.copy()
+            files.setFault { $0.call == .open && $0.name == name ? .error(SystemError.accessDenied) : nil }
+            let check = DirectoryCheck(directory: files)
+            #expect(!check.isSound && !check.findings.isEmpty)
+            for finding in check.findings { #expect(finding == .system(refused, file: name)) }
+            #expect(check.findings[0].description.contains("belong to the user"))
+            #expect(check.remedies.isEmpty)
+            #expect((check.refusal == nil) == (name != last))
+        }
+    }
+
     @Test func `a start that was cut off after an orderly stop leaves a sound directory`() throws {
         let files = try Self.closed(snapshots: 1)
         for stop in 0..<30 {

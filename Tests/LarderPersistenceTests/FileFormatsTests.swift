@@ -30,7 +30,8 @@ import Testing
     static let directory = DirectoryID(high: 0x6A09_E667_F3BC_4908, low: 0xB2FB_1366_EA95_7D3E)
     static let segment = SegmentHeader(
         number: 42, directory: directory, epoch: 3, previousChecksum: 0x1122_3344, firstLSN: LSN(rawValue: 101),
-        previousLSN: LSN(rawValue: 100), salt: 0x0123_4567_89AB_CDEF, ceiling: LSN(rawValue: 5_000), wall: 1_767_225_600_000)
+        previousLSN: LSN(rawValue: 100), salt: 0x0123_4567_89AB_CDEF, ceiling: LSN(rawValue: 5_000), wall: 1_767_225_600_000,
+        fileBytes: 64 << 20)
 
     static func bytes(_ fill: (inout ByteBuffer) -> Void) -> [UInt8] {
         var buffer = ByteBuffer()

@@ -62,6 +62,15 @@ import Testing
         }
     }
 
+    @Test func `the name of a new data directory was never synced`() throws {
+        // What may be written and not read cannot be synced.
+        try inDirectory(0o333) { path in
+            let told = try #require(refusal(path + "/data"))
+            #expect(told.contains("parent directory") && told.contains("ermission denied"), "\(told)")
+            #expect(!FileManager.default.fileExists(atPath: path + "/data"))
+        }
+    }
+
     @Test func `files that may not be read are refused by name`() throws {
         try inDirectory(0o777, holding: ["MANIFEST"]) { path in
             // Of root, for root alone.

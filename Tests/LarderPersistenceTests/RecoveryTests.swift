@@ -1,3 +1,4 @@
+import Foundation
 import LarderBytes
 import LarderEngine
 import LarderPersistence
@@ -137,18 +138,60 @@ import Testing
     @Test func `a missing segment is refused and named`() throws {
         let rig = try twoSnapshots()
         let segments = try rig.files.list().filter { $0.hasPrefix("wal-") }
-        for name in segments {
+        // The first is the older snapshot's.
+        for name in segments.dropFirst() {
             let files = rig.files.copy()
             try files.remove(name)
-            let refusal = refusal(files)
-            #expect(refusal != nil, "without \(name)")
+            #expect(refusal(files) == .fileMissing(file: name), "without \(name)")
         }
-        let first = rig.files.copy()
-        try first.remove(segments[0])
-        #expect(refusal(first) == .fileMissing(file: segments[0]))
+        let all = rig.files.copy()
+        for name in segments { try all.remove(name) }
+        #expect(refusal(all) != nil)
     }
 
-    @Test func `a torn tail is cut and set aside, and the log goes on behind it`() throws {
+    @Test(arguments: ["missing", "damaged", "unreadable"])
+    func `a segment that only the older snapshot needs ended starts`(_ harm: String) throws {
+        let rig = try twoSnapshots()
+        let files = rig.files.copy()
+        let oldest = try #require(files.list().first { $0.hasPrefix("wal-") })
+        switch harm {
+        case "missing": try files.remove(oldest)
+        case "damaged": files.flip(bit: 100, of: oldest)
+        default: files.setFault { $0.call == .read && $0.name == oldest ? .error(SystemError.inputOutput) : nil }
+        }
+        let rotten = files.copy()
+        #expect(DirectoryCheck(directory: files).olderRefusal != nil)
+        let (next, report) = try Rig.start(files, history: rig.history)
+        #expect(report.snapshot == 2)
+        #expect(report.olderDamage != nil)
+        #expect(next.matchesHistory(report))
+        // A snapshot takes the older generation's place at once.
+        next.store.poll()
+        #expect(!next.store.isRotten)
+        try next.store.close()
+        #expect(DirectoryCheck(directory: files.copy()).isSound)
+        // It is needed when the newest snapshot is damaged as well.
+        if harm == "unreadable" { return }
+        rotten.flip(bit: 2_000, of: FileName.snapshotName(2))
+        #expect(refusal(rotten) != nil)
+    }
+
+    @Test func `a segment longer than any was called short`() throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "larder-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let real = try DirectoryFileSystem(path: path)
+        let files = try twoSnapshots().files.copy()
+        for name in try files.list() {
+            let content = try #require(files.content(name))
+            try real.open(name, .create).writeAll(content.span.bytes, at: 0)
+        }
+        let last = try #require(files.list().last { $0.hasPrefix("wal-") })
+        try real.open(last, .update).truncate(to: 2 << 30)
+        #expect(DirectoryCheck(directory: real).refusal == .segmentDamaged(file: last, offset: 0, reason: .tooLong(bytes: 2 << 30)))
+    }
+
+    /// A log whose last frame, which nobody was promised, is damaged.
+    private func tornTail() throws -> (rig: Rig, first: LSN?, files: MemoryFileSystem, name: String, bytes: [UInt8]) {
         let (rig, _) = try Rig.start(MemoryFileSystem())
         let first = rig.set("a", "1")
         rig.sync()
@@ -160,6 +203,11 @@ import Testing
         let end = try #require(bytes.lastIndex { $0 != 0 })
         bytes[end] ^= 0xFF
         files.setContent(name, bytes)
+        return (rig, first, files, name, bytes)
+    }
+
+    @Test func `a torn tail is cut and set aside, and the log goes on behind it`() throws {
+        let (rig, first, files, name, _) = try tornTail()
         let (next, report) = try Rig.start(files, clock: ManualClock(wall: 1_800_000_000_000), history: rig.history)
         #expect(report.reached == first)
         #expect(report.cutFile == name)
@@ -175,17 +223,7 @@ import Testing
     }
 
     @Test func `a torn tail that was set aside was only in the page cache when its segment went`() throws {
-        let (rig, _) = try Rig.start(MemoryFileSystem())
-        rig.set("a", "1")
-        rig.sync()
-        rig.set("b", "2")
-        rig.log.writeIfIdle()
-        let files = rig.files.copy()
-        let name = FileName.segmentName(1)
-        var bytes = try #require(files.content(name))
-        let end = try #require(bytes.lastIndex { $0 != 0 })
-        bytes[end] ^= 0xFF
-        files.setContent(name, bytes)
+        let (rig, _, files, name, bytes) = try tornTail()
         let disks = Mutex<[SimulatedDisk]>([])
         files.setWitness { _ in disks.withLock { $0.append(files.disk) } }
         let (next, report) = try Rig.start(files, clock: ManualClock(wall: 1_800_000_000_000), history: rig.history)
@@ -225,6 +263,32 @@ import Testing
         #expect(at == SegmentHeader.byteCount + FrameHeader.byteCount)
         #expect(durable == promised)
         #expect(DirectoryCheck(directory: files).refusal != nil)
+    }
+
+    @Test func `a last segment that was cut behind its last whole frame is refused`() throws {
+        let (rig, _) = try Rig.start(MemoryFileSystem())
+        rig.set("a", "1")
+        rig.sync()
+        let files = rig.files.copy()
+        let name = FileName.segmentName(1)
+        let bytes = try #require(files.content(name))
+        let end = try #require(bytes.lastIndex { $0 != 0 }) + 8
+        // Nothing that is left speaks of more, but there may have been.
+        for count in [end, bytes.count - 1] {
+            files.setContent(name, Array(bytes[..<count]))
+            let expected = PersistenceError.segmentDamaged(file: name, offset: count, reason: .cut(from: UInt64(bytes.count)))
+            #expect(refusal(files) == expected)
+            #expect(DirectoryCheck(directory: files).refusal == expected)
+        }
+        let rescue = try Rescue.run(
+            RescueOrder(mode: .truncate), directory: files, clock: ManualClock(), options: Rig.options()
+        ) { ModelState() }
+        #expect(rescue?.recordsApplied == 1)
+        // What was preallocated is given back once another segment follows.
+        let sound = rig.files.copy()
+        _ = try Rig.start(sound, history: rig.history)
+        #expect(try #require(sound.content(name)).count < bytes.count)
+        #expect(refusal(sound.copy()) == nil)
     }
 
     @Test(arguments: [1, 7, 4_096, 100_000, 1 << 20])

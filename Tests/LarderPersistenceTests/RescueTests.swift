@@ -7,29 +7,29 @@ import Testing
 
 /// Directories that a start refuses, and what an operator can have done about them.
 @Suite("Rescue") struct RescueTests {
-    /// A directory with two snapshots and a log of several segments: `key0` to `key59`, then removals of every tenth.
-    private func directory() throws -> (files: MemoryFileSystem, history: History, given: LSN) {
+    /// A directory with two snapshots, or none, and a log of several segments: `key0` to `key59`, then removals of every tenth.
+    func directory(hasSnapshots: Bool = true) throws -> (files: MemoryFileSystem, history: History, given: LSN) {
         let (rig, _) = try Rig.start(MemoryFileSystem(), options: Rig.options(segmentBytes: 8_192))
         for index in 0..<60 {
             rig.set("key\(index)", String(repeating: "v", count: 300))
             rig.sync()
-            if index == 20 || index == 40 { try rig.store.snapshotNow() }
+            if hasSnapshots, index == 20 || index == 40 { try rig.store.snapshotNow() }
         }
         for index in stride(from: 0, to: 60, by: 10) { rig.write(.remove("key\(index)")) }
         rig.sync()
         return (rig.files.copy(), rig.history, rig.buffer.appliedLSN)
     }
 
-    private func rescue(_ files: MemoryFileSystem, _ mode: RescueMode?, rebuild: Bool = false) throws -> RescueReport? {
+    func rescue(_ files: MemoryFileSystem, _ mode: RescueMode?, rebuild: Bool = false) throws -> RescueReport? {
         try Rescue.run(
             RescueOrder(mode: mode, rebuildsManifest: rebuild), directory: files, clock: ManualClock(), options: Rig.options()
         ) { ModelState() }
     }
 
-    private func segments(_ files: MemoryFileSystem) throws -> [String] { try files.list().filter { $0.hasPrefix("wal-") } }
-    private func snapshots(_ files: MemoryFileSystem) throws -> [String] { try files.list().filter { $0.hasPrefix("snap-") } }
+    func segments(_ files: MemoryFileSystem) throws -> [String] { try files.list().filter { $0.hasPrefix("wal-") } }
+    func snapshots(_ files: MemoryFileSystem) throws -> [String] { try files.list().filter { $0.hasPrefix("snap-") } }
 
-    private func refusal(_ files: MemoryFileSystem) -> PersistenceError? {
+    func refusal(_ files: MemoryFileSystem) -> PersistenceError? {
         do {
             _ = try Rig.start(files.copy())
             return nil
@@ -39,7 +39,7 @@ import Testing
     }
 
     /// Starts, sees that it works and that no LSN is given twice, and gives the keys that are there.
-    private func keys(_ files: MemoryFileSystem, after given: LSN) throws -> Set<String> {
+    func keys(_ files: MemoryFileSystem, after given: LSN) throws -> Set<String> {
         let (rig, _) = try Rig.start(files)
         let keys = Set(rig.state.current.alive.keys)
         #expect(rig.buffer.appliedLSN >= given)
@@ -314,5 +314,71 @@ import Testing
                 #expect(try keys(cut, after: given) == expected, "\(stop) calls, seed \(seed)")
             }
         }
+    }
+
+    @Test(arguments: [false, true])
+    func `a rescue that was cut off could not be given again, or gave less then`(hasSnapshots: Bool) throws {
+        let (whole, _, given) = try directory(hasSnapshots: hasSnapshots)
+        whole.flip(bit: 8 * 5_000, of: try #require(segments(whole).dropLast().last))
+        for name in [FileName.manifestName, FileName.previousManifestName] { try whole.remove(name) }
+        let counted = whole.copy()
+        _ = try #require(try rescue(counted, .truncate, rebuild: true))
+        let truncated = try keys(counted.copy(), after: given)
+        let other = whole.copy()
+        _ = try #require(try rescue(other, .salvage, rebuild: true))
+        let salvaged = try keys(other, after: given)
+        #expect(truncated.count < salvaged.count)
+        var completed = 0
+        for stop in 0...counted.callCount {
+            for seed in 0..<3 as Range<UInt64> {
+                let files = whole.copy()
+                files.stop(after: stop)
+                _ = try? rescue(files, .truncate, rebuild: true)
+                let cut = seed == 0 ? files.afterKill() : files.afterPowerCut(seed: seed)
+                // A directory that a start takes is that of a rescue that had come to its end.
+                let isComplete = refusal(cut) == nil
+                _ = try rescue(cut, .salvage, rebuild: true)
+                #expect(try keys(cut, after: given) == (isComplete ? truncated : salvaged), "\(stop) calls, seed \(seed)")
+                if isComplete { completed += 1 }
+            }
+        }
+        #expect(completed < counted.callCount)
+    }
+
+    // MARK: Room
+
+    @Test func `a rescue on a full disk left drafts and more names at each attempt`() throws {
+        let (files, history, given) = try directory()
+        files.flip(bit: 8 * 5_000, of: try #require(segments(files).dropLast().last))
+        // As a server leaves it that was killed.
+        files.setContent(FileName.temporaryName(FileName.snapshotName(7)), [1, 2, 3])
+        let before = Set(try files.list())
+        files.setCapacity(files.usedBytes + 1_000)
+        var left: Set<String> = []
+        for attempt in 0..<3 {
+            #expect(throws: PersistenceError.self) { try rescue(files, .salvage) }
+            let names = Set(try files.list())
+            #expect(!names.contains { $0.hasSuffix(".tmp") }, "\(names)")
+            #expect(names.filter { !$0.hasPrefix("aside-") }.isSubset(of: before), "\(names)")
+            if attempt > 0 { #expect(names == left) }
+            left = names
+        }
+        files.setCapacity(.max)
+        let damaged = files.copy()
+        let report = try #require(try rescue(files, .salvage))
+        try expectAside(damaged, in: files, report)
+        #expect(try files.list().count { $0.hasPrefix("aside-") } == report.aside.count)
+        #expect(try keys(files, after: given).count >= history.content(through: history.last).alive.count - 1)
+    }
+
+    @Test func `a rescue on a full disk did not take the room of the ballast`() throws {
+        let (files, _, given) = try directory()
+        files.flip(bit: 8 * 5_000, of: try #require(segments(files).dropLast().last))
+        files.setContent(FileName.ballastName, [UInt8](repeating: 0, count: 50_000))
+        files.setCapacity(files.usedBytes)
+        _ = try #require(try rescue(files, .salvage))
+        #expect(files.content(FileName.ballastName) == nil)
+        files.setCapacity(.max)
+        #expect(try keys(files, after: given).count > 50)
     }
 }

@@ -50,6 +50,10 @@ struct TemporaryDirectory: ~Copyable {
         let files = try DirectoryFileSystem(path: temporary.path)
         _ = try files.open("b", .create)
         try files.link("b", as: "a")
+        #expect(try files.isSame("b", "a"))
+        _ = try files.open("d", .create)
+        #expect(try !files.isSame("d", "a"))
+        try files.remove("d")
         try files.rename("b", to: "c")
         try files.syncDirectory()
         #expect(try files.list() == ["a", "c"])
@@ -64,6 +68,19 @@ struct TemporaryDirectory: ~Copyable {
         let files = try DirectoryFileSystem(path: temporary.path)
         try FileManager.default.createSymbolicLink(atPath: temporary.path + "/trap", withDestinationPath: "/etc/hostname")
         #expect(throws: SystemError.self) { try files.open("trap", .read) }
+    }
+
+    @Test func `a pipe under a file's name kept whoever opened it waiting`() throws {
+        let temporary = TemporaryDirectory()
+        let files = try DirectoryFileSystem(path: temporary.path)
+        #expect(mkfifo(temporary.path + "/wal", 0o600) == 0)
+        for access in [FileAccess.read, .update, .replace] {
+            let error = #expect(throws: SystemError.self) { _ = try files.open("wal", access) }
+            #expect(error?.description.contains("pipe") == true)
+        }
+        for writable in [true, false] {
+            #expect(throws: LockError.self) { _ = try files.lock("wal", owner: "", writable: writable) }
+        }
     }
 
     @Test func `directory and files are for their owner alone`() throws {

@@ -67,6 +67,53 @@ import Testing
         #expect(output.refusal?.contains(name) == true && output.refusal?.contains("directory") == true, "\(output.refusal ?? "-")")
     }
 
+    @Test func `an older snapshot that nobody could open was called damaged`() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("larder-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let buffer = LogBuffer(bytesMax: 1 << 20)
+        let store = try DurableStore(
+            directory: DirectoryFileSystem(path: path), clock: SystemClock(), state: StoredState(Store(configuration: .small, log: buffer)),
+            buffer: buffer)
+        _ = try store.recover()
+        for _ in 0..<2 { try store.snapshotNow() }
+        try store.close()
+        let older = path + "/" + FileName.snapshotName(1)
+        try FileManager.default.moveItem(atPath: older, toPath: path + "/elsewhere")
+        try FileManager.default.createSymbolicLink(atPath: older, withDestinationPath: path + "/elsewhere")
+        let output = CheckOutput(of: path)
+        #expect(output.verdict == .unreadable)
+        #expect(output.text.contains("symbolic link") && output.refusal == nil)
+    }
+
+    @Test func `an innocent file was blamed for a manifest that had been put back from a copy`() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("larder-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let manifest = path + "/" + FileName.manifestName
+        let old = path + ".old"
+        defer { try? FileManager.default.removeItem(atPath: old) }
+        func live() throws {
+            let buffer = LogBuffer(bytesMax: 1 << 20)
+            let store = try DurableStore(
+                directory: DirectoryFileSystem(path: path), clock: SystemClock(),
+                state: StoredState(Store(configuration: .small, log: buffer)), buffer: buffer)
+            _ = try store.recover()
+            for _ in 0..<3 { try store.snapshotNow() }
+            try store.close()
+        }
+        try live()
+        try FileManager.default.copyItem(atPath: manifest, toPath: old)
+        try live()
+        try FileManager.default.removeItem(atPath: manifest)
+        try FileManager.default.copyItem(atPath: old, toPath: manifest)
+        let output = CheckOutput(of: path)
+        #expect(output.verdict == .damaged)
+        #expect(output.text.contains("MANIFEST may be the one that is wrong"), "\(output.text)")
+        // What the words say to do.
+        try Data().write(to: URL(fileURLWithPath: manifest))
+        let emptied = CheckOutput(of: path)
+        #expect(emptied.refusal == nil && emptied.usedPreviousManifest)
+    }
+
     @Test func `a directory in use could not be read`() {
         #expect(CheckOutput.verdict(.locked(owner: "1")) == .unreadable)
         #expect(CheckOutput.verdict(.newerFormat(file: "MANIFEST", major: 9, known: 1)) == .unreadable)

@@ -66,13 +66,17 @@ struct CheckOutput: Printable, Equatable {
     /// What is wrong with the end of a log that had been ended in order; left out when nothing is.
     private(set) var logEnd: String?
     private(set) var usedPreviousManifest = false
+    /// What is wrong with MANIFEST.prev; left out when nothing is.
+    private(set) var previousManifest: String?
     private(set) var snapshots: [Snapshot] = []
     private(set) var snapshotUsed: UInt32?
     private(set) var recordsReplayed = 0
-    /// What a start would set aside of the log: writes that were under way when the server ended, and never answered as
-    /// durable. No damage.
+    /// What a start would set aside of the log: by all that can be told, writes that were under way when the server ended, and never
+    /// answered as durable. No damage.
     private(set) var bytesCut = 0
     private(set) var stoppedInOrder = false
+    /// Why it may be the manifest that is wrong, and not the file that the refusal names; left out when it is not.
+    private(set) var manifestDoubt: String?
     /// What would help; empty when nothing has to.
     private(set) var remedies: [Remedy] = []
 
@@ -89,9 +93,13 @@ struct CheckOutput: Printable, Equatable {
 
     private mutating func take(_ check: DirectoryCheck) {
         refusal = check.refusal?.description
+        if let refusal = check.refusal, let manifest = check.manifest, !refusal.doubtOfManifest.isEmpty {
+            manifestDoubt = "MANIFEST has generation \(manifest.generation). \(refusal.doubtOfManifest)"
+        }
         olderGeneration = check.olderRefusal?.description
         logEnd = check.endDamage?.description
         usedPreviousManifest = check.usedPreviousManifest
+        previousManifest = check.previousDamage?.description
         snapshots = check.snapshots.map { snapshot in
             Snapshot(
                 number: snapshot.number, entries: snapshot.entries,
@@ -108,14 +116,15 @@ struct CheckOutput: Printable, Equatable {
                 options: order.options, snapshot: report.snapshot, entries: report.entriesLoaded, records: report.recordsApplied,
                 reached: report.reachedNumber, losses: report.losses)
         }
-        verdict = check.isEmpty ? .empty : check.isSound ? .sound : check.refusal.map(Self.verdict) ?? .damaged
+        let isDamaged = usedPreviousManifest || check.findings.contains { Self.verdict($0) == .damaged }
+        verdict = check.isEmpty ? .empty : check.isSound ? .sound : check.refusal.map(Self.verdict) ?? (isDamaged ? .damaged : .unreadable)
     }
 
     /// Whether a refusal speaks of damage, or only says that nobody could look.
     static func verdict(_ refusal: PersistenceError) -> Verdict {
         switch refusal {
         case .system, .locked, .directoryNotEmpty, .newerFormat, .unknownFeatures, .recordsNotApplied, .willNotFit,
-            .outOfMemory, .notOpen, .logFailed, .cancelled:
+            .outOfMemory, .clockBeyond, .lsnsUsedUp, .notOpen, .logFailed, .cancelled:
             .unreadable
         case .manifestMissing, .manifestDamaged, .foreignFile, .fileMissing, .segmentDamaged, .logDamaged, .recordDamaged,
             .snapshotsDamaged, .logEndsBeforeSnapshot:
@@ -127,16 +136,20 @@ struct CheckOutput: Printable, Equatable {
         var lines = ["\(directory): \(verdict.rawValue)"]
         if verdict == .empty { lines.append("there is nothing to check: a server that starts here makes a new data directory") }
         if let refusal { lines.append("a start would be refused: \(refusal)") }
+        if let manifestDoubt { lines.append(manifestDoubt) }
         if let olderGeneration { lines.append("nothing could stand in for the newest snapshot: \(olderGeneration)") }
         if usedPreviousManifest { lines.append("MANIFEST is damaged; MANIFEST.prev stands in for it") }
+        if let previousManifest { lines.append("nothing could stand in for MANIFEST: \(previousManifest)") }
         for snapshot in snapshots {
             lines.append("snapshot \(snapshot.number): \(snapshot.damage ?? "\(snapshot.entries) entries, whole")")
         }
-        if refusal == nil, verdict == .sound || verdict == .damaged {
+        if refusal == nil, verdict != .empty {
             lines.append("log: \(recordsReplayed) records, \(stoppedInOrder ? "stopped in order" : "not stopped in order")")
         }
         if let logEnd { lines.append("log: \(logEnd); nothing that was acknowledged is missing") }
-        if bytesCut > 0, logEnd == nil { lines.append("log: \(bytesCut) bytes at the end were under way and will be set aside") }
+        if bytesCut > 0, logEnd == nil {
+            lines.append("log: \(bytesCut) bytes at the end are no whole frame, as of a write that was under way; a start sets them aside")
+        }
         for remedy in remedies {
             let snapshot = remedy.snapshot.map { "\(remedy.entries) entries of snapshot \($0) and " } ?? ""
             lines.append("`larder serve \(remedy.options)` would keep \(snapshot)\(remedy.records) records of the log, through LSN \(remedy.reached)")
