@@ -74,11 +74,16 @@ extension Store {
     package func setNamespaceSettings(
         _ namespace: Namespace, _ settings: NamespaceSettings, now: Milliseconds
     ) -> WriteResult {
-        change(namespace, .namespaceState, now, settings: settings) {
+        let result = change(namespace, .namespaceState, now, settings: settings) {
             namespace.set(settings)
             namespace.set(updatedLSN: $0)
             self.namespaces.note(settings)
         }
+        // A limit counts what the shards kept back while there was none, or a wider one.
+        if result.outcome == .updated {
+            for index in 0..<shardCount { hold(index) { $0.namespaces.report(namespace.slot) } }
+        }
+        return result
     }
 
     /// Appends all namespaces to `buffer`, as snapshot entries; dropped ones are left out.

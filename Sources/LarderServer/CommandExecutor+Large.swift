@@ -83,7 +83,9 @@ extension CommandExecutor {
                 return
             }
             let key = input.span(command.key)
-            let line = dialect == .memcached ? input.span(command.line) : RawSpan()
+            // Other commands leave there what the one before them had.
+            let isMeta = dialect == .memcached && command.memcachedWord == .metaGet
+            let line = isMeta ? input.span(command.line) : RawSpan()
             let result = store.read(namespace, key: key, hash: prepared.hash, now: turn.now) { entry in
                 progress = session.largeRead.add(entry, key, line, to: command, dialect, turn.now, work: &scratch.copyWork)
             }

@@ -21,6 +21,7 @@ extension CommandExecutor {
         case .metaDebug: metaDebug(command, prepared, input, &session, &output, turn, metrics)
         case .incr, .decr: count(command, prepared, input, &session, &output, &scratch, turn, metrics)
         case .append, .prepend: join(command, prepared, input, &session, &output, &scratch, turn, metrics)
+        case .flushAll: flush(command, prepared.namespace!, &session, &output, turn, metrics)
         case .authenticate: authenticate(command, input, &session, &output, turn, metrics)
         case .stats: memcachedStatistics(command, input, &session, &output, turn, metrics)
         case .metaNoOp: line("MN", command, &session, &output, turn)
@@ -35,7 +36,7 @@ extension CommandExecutor {
     /// Whose protocol this is. Clients look for three numbers.
     static let memcachedVersion: StaticString = "1.6.0-larder"
 
-    private func line(
+    func line(
         _ text: StaticString, and more: StaticString = "", _ command: Command, _ session: inout Session,
         _ output: inout ByteBuffer, _ turn: Turn
     ) {
@@ -45,6 +46,23 @@ extension CommandExecutor {
             $0.append(more)
             $0.append("\r\n")
         }
+    }
+
+    // MARK: Flushing
+
+    /// `flush_all`, at once or when its time has come. A later one replaces an earlier one.
+    private func flush(
+        _ command: Command, _ namespace: Namespace, _ session: inout Session, _ output: inout ByteBuffer, _ turn: Turn,
+        _ metrics: WorkerMetrics
+    ) {
+        let due = command.lifetime == .unlimited ? turn.now : command.lifetime.deadline(at: turn.now)
+        if due > turn.now {
+            flushes.set(namespace, due: due)
+            return line("OK", command, &session, &output, turn)
+        }
+        let result = store.flushNamespace(namespace, now: turn.now)
+        if result.isDone { flushes.set(namespace, due: nil) }
+        answer(result, command, namespace, &session, &output, turn, metrics)
     }
 
     // MARK: Login
@@ -77,7 +95,7 @@ extension CommandExecutor {
         let goesDown = MemcachedWord.of(command.word) == .decr
         var number: UInt64? = 0
         let result = rewrite(
-            namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now, &scratch
+            namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now, event: .incremented, &scratch
         ) { present, scratch in
             guard present != nil else { return .leave }
             number = Self.count(scratch.present.bytes, by: delta, goesDown: goesDown)
@@ -115,7 +133,7 @@ extension CommandExecutor {
         let isBehind = MemcachedWord.of(command.word) == .append
         var isTooLarge = false
         let result = rewrite(
-            namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now, &scratch
+            namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now, event: .appended, &scratch
         ) { present, scratch in
             guard present != nil else { return .leave }
             isTooLarge = !Self.join(input.span(command.value), isBehind: isBehind, &scratch, configuration.valueBytesMax)
@@ -136,6 +154,8 @@ extension CommandExecutor {
         if !isBehind { scratch.rewritten.append(value) }
         scratch.appendPresent()
         if isBehind { scratch.rewritten.append(value) }
+        // It is another value, which nobody has marked.
+        MetaMarks().keep(in: &scratch.metadata)
         return true
     }
 }

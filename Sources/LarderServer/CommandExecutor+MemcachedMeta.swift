@@ -72,11 +72,10 @@ extension CommandExecutor {
             scratch.appendPresent()
             return .put(lifetime)
         }
-        switch result.outcome {
-        case .created, .updated, .removed, .notFound, .conditionFailed: break
-        default: return answer(result, command, namespace, &session, &output, turn, metrics)
+        guard result.isDone || result.outcome == .conditionFailed else {
+            return answer(result, command, namespace, &session, &output, turn, metrics)
         }
-        let (wait, isWrite) = metaWait(result, namespace, turn)
+        let (wait, isWrite) = outcomeWait(result, namespace, turn)
         metrics.count(hit: found != nil)
         // What is made with a lifetime that has passed is made all the same, and gone.
         if found == nil, result.outcome == .conditionFailed {
@@ -133,7 +132,7 @@ extension CommandExecutor {
         switch result.outcome {
         case .created, .updated, .removed, .notFound:
             let told = size.map { MetaEntry(result, size: $0, turn.now) }
-            let (wait, isWrite) = metaWait(result, namespace, turn)
+            let (wait, isWrite) = outcomeWait(result, namespace, turn)
             // A value whose lifetime has passed was stored all the same: then nothing is there, before as after.
             let code = result.outcome == .notFound && size == nil ? MetaCode.notFound : .done
             metaAnswer(code, told, wait, isWrite, command, input, &session, &output, turn)
@@ -141,16 +140,6 @@ extension CommandExecutor {
             let wait = readWait(result.lsn, namespace, turn)
             metaAnswer(Self.refusalCode(command, result), nil, wait, false, command, input, &session, &output, turn)
         default: answer(result, command, namespace, &session, &output, turn, metrics)
-        }
-    }
-
-    /// What the answer to a write waits for, and whether anything was written.
-    func metaWait(_ result: WriteResult, _ namespace: Namespace, _ turn: Turn) -> (Wait, isWrite: Bool) {
-        switch result.outcome {
-        // In a namespace that evicts, the removal was logged although there was nothing in memory.
-        case .notFound where namespace.eviction == .none: (readWait(result.lsn, namespace, turn), false)
-        case .conditionFailed: (readWait(result.lsn, namespace, turn), false)
-        default: (writeWait(result.lsn, namespace), true)
         }
     }
 

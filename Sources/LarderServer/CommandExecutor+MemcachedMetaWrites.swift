@@ -15,10 +15,12 @@ extension CommandExecutor {
         let namespace = prepared.namespace!
         let result: WriteResult
         var size = command.value.count
-        if command.meta.mode != .none || command.meta.flags.isSuperset(of: [.invalidate, .compareVersion]) {
+        let goesStale = command.meta.flags.isSuperset(of: [.invalidate, .compareVersion]) && command.condition != .absent
+        if command.meta.mode != .none || goesStale {
             var isTooLarge = false
             result = rewrite(
-                namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now, &scratch
+                namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now,
+                event: command.meta.mode == .none ? .set : .appended, &scratch
             ) { present, scratch in
                 metaRewrite(command, present, input, &scratch, &isTooLarge)
             }
@@ -97,12 +99,15 @@ extension CommandExecutor {
         let namespace = prepared.namespace!
         let goesDown = command.meta.mode == .decrement
         var number: UInt64? = 0
+        var isMade = false
         let result = rewrite(
-            namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now, &scratch
+            namespace, key: input.span(command.key), hash: prepared.hash, now: turn.now, event: .incremented, &scratch
         ) { present, scratch in
             number = 0
+            isMade = false
             guard let present else {
                 guard command.meta.flags.contains(.vivify) else { return .leave }
+                isMade = true
                 number = command.meta.initial
                 scratch.rewritten.append(decimal: command.meta.initial)
                 return .put(command.meta.vivified.change)
@@ -117,13 +122,15 @@ extension CommandExecutor {
             return refuse(
                 .notAnInteger, command, &session, &output, turn, metrics, after: readWait(result.lsn, namespace, turn))
         }
+        // Of a counter that was just made memcached tells also who wants to hear nothing of counting.
+        var command = command
+        if isMade { command.meta.flags.remove(.quiet) }
         let size = scratch.rewritten.count
-        let isCounted = [.created, .updated, .removed].contains(result.outcome) || result.outcome == .notFound && size > 0
-        guard isCounted, command.meta.flags.contains(.tellValue) else {
+        guard result.isDone, command.meta.flags.contains(.tellValue) else {
             return metaAnswer(result, size, command, namespace, input, &session, &output, turn, metrics)
         }
         let told = MetaEntry(result, size: size, turn.now)
-        let (wait, isWrite) = metaWait(result, namespace, turn)
+        let (wait, isWrite) = outcomeWait(result, namespace, turn)
         session.held.reply(wait, at: turn.position, to: command, isWrite: isWrite, output: &output) {
             MemcachedReply.metaNumber(
                 number, told, key: input.span(command.key), line: input.span(command.line), to: command, into: &$0)

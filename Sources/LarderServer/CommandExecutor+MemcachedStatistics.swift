@@ -23,9 +23,11 @@ extension CommandExecutor {
         case "items": break
         case "slabs":
             page.line("active_slabs", 0)
-            page.line("total_malloced", Int64(store.statistics().arenaBytes))
+            page.line("total_malloced", store.statistics().arenaBytes)
         case "sizes": page.line("sizes_status", "disabled")
-        case "reset": return refuse(.statisticsStay, command, &session, &output, turn, metrics)
+        case "reset":
+            report.context?.forgetCounters()
+            return line("RESET", command, &session, &output, turn)
         default: return refuse(.unknownOperation, command, &session, &output, turn, metrics)
         }
         page.end()
@@ -39,9 +41,9 @@ extension CommandExecutor {
 struct StatisticsPage: ~Copyable {
     private(set) var text = ByteBuffer()
 
-    mutating func line(_ name: StaticString, _ value: Int64) {
+    mutating func line(_ name: StaticString, _ value: some BinaryInteger) {
         begin(name)
-        text.append(decimal: value)
+        text.append(decimal: Int64(clamping: value))
         text.append("\r\n")
     }
 
@@ -66,38 +68,36 @@ extension StatusReport {
         let configuration = context.configuration
         let statistics = context.store.statistics()
         let usage = namespace.map { context.store.usage(of: $0) }
-        let workers = context.metrics
-        func sum(_ value: (WorkerMetrics) -> UInt64) -> Int64 { Int64(clamping: workers.reduce(0) { $0 &+ value($1) }) }
+        let counters = context.counters
         let times = Thread.processTimes()
-        page.line("pid", Int64(ProcessIdentity.number))
+        page.line("pid", ProcessIdentity.number)
         page.line("uptime", (now - context.startedMilliseconds) / 1_000)
         page.line("time", now / 1_000)
         page.line("version", CommandExecutor.memcachedVersion.description)
         page.line("pointer_size", 64)
         page.line("rusage_user", Self.seconds(times.userMicroseconds))
         page.line("rusage_system", Self.seconds(times.systemMicroseconds))
-        page.line("max_connections", Int64(configuration.connectionsMax))
-        page.line("curr_connections", Int64(context.connections.load(ordering: .relaxed)))
-        page.line("total_connections", Int64(clamping: context.connectionsAccepted.load(ordering: .relaxed)))
-        page.line("rejected_connections", Int64(clamping: context.connectionsRefused.load(ordering: .relaxed)))
+        page.line("max_connections", configuration.connectionsMax)
+        page.line("curr_connections", context.connections.load(ordering: .relaxed))
+        page.line("total_connections", counters.connectionsReceived)
+        page.line("rejected_connections", counters.connectionsRefused)
         // Keys, and not requests: one may ask for many.
-        let written = sum { $0.puts.total &+ $0.putsTogether.total }
-        page.line("cmd_get", sum { $0.hits.total &+ $0.misses.total })
-        page.line("cmd_set", written)
-        page.line("get_hits", sum { $0.hits.total })
-        page.line("get_misses", sum { $0.misses.total })
-        page.line("bytes_read", sum { $0.receivedBytes.total })
-        page.line("bytes_written", sum { $0.sentBytes.total })
-        page.line("idle_kicks", sum { $0.timeouts.total })
+        page.line("cmd_get", counters.hits &+ counters.misses)
+        page.line("cmd_set", counters.puts)
+        page.line("get_hits", counters.hits)
+        page.line("get_misses", counters.misses)
+        page.line("bytes_read", counters.receivedBytes)
+        page.line("bytes_written", counters.sentBytes)
+        page.line("idle_kicks", counters.timeouts)
         page.line("accepting_conns", context.phase == .stopping ? 0 : 1)
-        page.line("threads", Int64(workers.count))
+        page.line("threads", context.metrics.count)
         page.line("limit_maxbytes", Self.bytesMax(of: namespace, context.store))
-        page.line("hash_bytes", Int64(statistics.tableBytes))
-        page.line("bytes", Int64(usage?.memoryBytes ?? 0))
-        page.line("curr_items", Int64(usage?.keys ?? 0))
-        page.line("total_items", written)
-        page.line("reclaimed", Int64(statistics.expiredTotal))
-        page.line("evictions", Int64(statistics.evictedEntries))
+        page.line("hash_bytes", statistics.tableBytes)
+        page.line("bytes", usage?.memoryBytes ?? 0)
+        page.line("curr_items", usage?.keys ?? 0)
+        page.line("total_items", counters.puts)
+        page.line("reclaimed", counters.expired)
+        page.line("evictions", counters.evicted)
     }
 
     fileprivate func writeSettings(to page: inout StatisticsPage) {
@@ -105,17 +105,17 @@ extension StatusReport {
         let configuration = context.configuration
         let namespace = context.store.namespaces.find(name: Array(configuration.memcachedNamespace.utf8).rawSpan)
         page.line("maxbytes", Self.bytesMax(of: namespace, context.store))
-        page.line("maxconns", Int64(configuration.connectionsMax))
-        page.line("tcpport", Int64(configuration.listen.first?.address.port ?? 0))
+        page.line("maxconns", configuration.connectionsMax)
+        page.line("tcpport", configuration.listen.first?.address.port ?? 0)
         page.line("udpport", 0)
         page.line("inter", configuration.listen.first.map { "\($0.address)" } ?? "")
         page.line("verbosity", 0)
         page.line("evictions", namespace?.eviction == .s3fifo ? "on" : "off")
         page.line("shutdown_command", "no")
-        page.line("num_threads", Int64(context.metrics.count))
+        page.line("num_threads", context.metrics.count)
         page.line("cas_enabled", "yes")
         page.line("auth_enabled_ascii", configuration.apiKey == nil ? "no" : "yes")
-        page.line("item_size_max", Int64(configuration.valueBytesMax))
+        page.line("item_size_max", configuration.valueBytesMax)
         page.line("flush_enabled", "yes")
         page.line("dump_enabled", "no")
     }
@@ -130,9 +130,4 @@ extension StatusReport {
         let rest = String(microseconds % 1_000_000)
         return "\(microseconds / 1_000_000).\(String(repeating: "0", count: 6 - rest.count))\(rest)"
     }
-}
-
-extension Failure {
-    static let statisticsStay = Failure(
-        .malformed, "the counters are those of all dialects and are not reset; look at differences")
 }

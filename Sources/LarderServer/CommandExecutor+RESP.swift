@@ -129,13 +129,9 @@ extension CommandExecutor {
     ) {
         let namespace = request.namespace
         switch result.outcome {
-        case .created, .updated, .removed:
-            reply(request, after: writeWait(result.lsn, namespace), isWrite: true, &session, &output, encode)
-        case .notFound where namespace.eviction != .none:
-            // The removal was logged although there was nothing in memory.
-            reply(request, after: writeWait(result.lsn, namespace), isWrite: true, &session, &output, encode)
-        case .notFound, .conditionFailed:
-            reply(request, after: readWait(result.lsn, namespace, request.turn), &session, &output, encode)
+        case .created, .updated, .removed, .notFound, .conditionFailed:
+            let (wait, isWrite) = outcomeWait(result, namespace, request.turn)
+            reply(request, after: wait, isWrite: isWrite, &session, &output, encode)
         default:
             answer(result, request.command, namespace, &session, &output, request.turn, request.metrics)
         }

@@ -28,20 +28,11 @@ extension CommandExecutor {
         case ("set", 3...):
             guard words.count % 2 == 1 else { throw .syntaxError }
             let texts = words.dropFirst().map { String(utf8: input.span($0)) }
-            let names = stride(from: 0, to: texts.count, by: 2).map { texts[$0].lowercased() }
-            if let twice = names.indices.first(where: { names[..<$0].contains(names[$0]) }).map({ names[$0] }) {
-                return refuse(Self.refusal(twice, "duplicate parameter"), request, &session, &output)
-            }
-            // First all are judged, then all are set.
-            for isTrial in [true, false] {
-                for index in stride(from: 0, to: texts.count, by: 2) {
-                    guard let fault = set(texts[index].lowercased(), texts[index + 1], isTrial: isTrial) else { continue }
-                    return refuse(fault, request, &session, &output)
-                }
-            }
+            let changes = stride(from: 0, to: texts.count, by: 2).map { (name: texts[$0].lowercased(), text: texts[$0 + 1]) }
+            if let fault = set(changes, request.turn.now) { return refuse(fault, request, &session, &output) }
             reply(request, &session, &output) { RESPReply.ok(into: &$0) }
         case ("resetstat", 1):
-            report.context.map { resp.requestsForgotten.store($0.requests, ordering: .relaxed) }
+            report.context?.forgetCounters()
             reply(request, &session, &output) { RESPReply.ok(into: &$0) }
         case ("rewrite", 1):
             refuse("ERR The server is running without a config file", request, &session, &output)
@@ -61,7 +52,7 @@ extension CommandExecutor {
             ("databases", String(configuration.databases.count + 1)),
             ("dir", configuration.dataDirectory),
             ("maxclients", String(configuration.connectionsMax)),
-            ("maxmemory", String(defaultBytesMax)),
+            ("maxmemory", String(namespace.settings.bytesMax)),
             ("maxmemory-policy", namespace.eviction == .none ? "noeviction" : "s3-fifo"),
             ("notify-keyspace-events", NotifiedEvents(rawValue: resp.watching.notified.load(ordering: .relaxed)).text),
             ("port", String(first?.port ?? 0)),
@@ -74,12 +65,6 @@ extension CommandExecutor {
         ]
     }
 
-    /// How much the namespace `default` may take.
-    var defaultBytesMax: Int {
-        let bytesMax = store.namespaces.default.settings.bytesMax
-        return bytesMax > 0 ? bytesMax : store.memoryBytesMax
-    }
-
     private static func sync(_ durability: LarderEngine.Durability) -> String {
         switch durability {
         case .always: "always"
@@ -88,9 +73,37 @@ extension CommandExecutor {
         }
     }
 
+    /// Sets all, or none.
+    ///
+    /// - Returns: What is wrong with them; nil when they are set.
+    private func set(_ changes: [(name: String, text: String)], _ now: Milliseconds) -> String? {
+        for (index, change) in changes.enumerated() {
+            if changes[..<index].contains(where: { $0.name == change.name }) { return Self.refusal(change.name, "duplicate parameter") }
+            if let fault = set(change.name, change.text, now, isTrial: true) { return fault }
+        }
+        // First the one that the log may refuse.
+        for isLogged in [true, false] {
+            for change in changes where (change.name == Self.logged) == isLogged {
+                if let fault = set(change.name, change.text, now, isTrial: false) { return fault }
+            }
+        }
+        return nil
+    }
+
+    private static let logged = "maxmemory"
+
     /// - Returns: What is wrong with it; nil when it is set, or could be.
-    private func set(_ name: String, _ text: String, isTrial: Bool) -> String? {
+    private func set(_ name: String, _ text: String, _ now: Milliseconds, isTrial: Bool) -> String? {
         switch name {
+        case Self.logged:
+            guard let bytesMax = RESPMemory.bytes(of: text), bytesMax <= NamespaceSettings.bytesMaxMax else {
+                return Self.refusal(name, "argument must be a memory value")
+            }
+            let isEvicting = configuration.eviction != .none
+            guard bytesMax == 0 || !isEvicting || NamespaceSettings.bytesMaxRange.contains(bytesMax) else {
+                return Self.refusal(name, "argument must be 0, or 1048576 and more where entries are evicted")
+            }
+            return isTrial ? nil : limitDefault(to: configuration.limit(of: bytesMax), now)
         case "notify-keyspace-events":
             guard let events = NotifiedEvents(text) else {
                 return Self.refusal(name, "argument must be letters of g$lshztxed, A, K and E")
@@ -124,7 +137,37 @@ extension CommandExecutor {
         return nil
     }
 
+    /// Limits the namespace `default`, until a start reads the setting again.
+    private func limitDefault(to bytesMax: Int, _ now: Milliseconds) -> String? {
+        let namespace = store.namespaces.default
+        var settings = namespace.settings
+        if settings.bytesMax == bytesMax { return nil }
+        settings.bytesMax = bytesMax
+        switch store.setNamespaceSettings(namespace, settings, now: now).outcome {
+        case .updated: return nil
+        case .refused: return Self.refusal(Self.logged, log.refusal.text)
+        default: return Self.refusal(Self.logged, (log.reserveRefusal ?? .isBehind).text)
+        }
+    }
+
     private static func refusal(_ name: String, _ reason: String) -> String {
         "ERR CONFIG SET failed (possibly related to argument '\(name)') - \(reason)"
     }
+}
+
+/// Amounts of memory as Redis reads them.
+enum RESPMemory {
+    private static let units = ["": 1, "b": 1, "k": 1_000, "kb": 1 << 10, "m": 1_000_000, "mb": 1 << 20, "g": 1_000_000_000, "gb": 1 << 30]
+
+    /// - Returns: nil for what is no amount, or more than 63 bits hold.
+    static func bytes(of text: String) -> Int? {
+        let digits = text.prefix { ("0"..."9").contains($0) }
+        guard let number = Int(digits), let unit = units[text.dropFirst(digits.count).lowercased()] else { return nil }
+        let (bytes, overflow) = number.multipliedReportingOverflow(by: unit)
+        return overflow ? nil : bytes
+    }
+}
+
+extension LogRefusal {
+    fileprivate static let isBehind = LogRefusal(isDiskFull: false, text: "The log is behind. Nothing was changed. Try again.")
 }

@@ -31,7 +31,7 @@ extension CommandExecutor {
             reply(request, &session, &output) { RESPReply.integer(0, into: &$0) }
         case .save, .bgsave: save(request, &session, &output)
         case .lastsave:
-            let last = max(log.lastSnapshotMilliseconds, report.context?.startedMilliseconds ?? 0)
+            let last = lastSaveMilliseconds
             reply(request, &session, &output) { RESPReply.integer(last / 1_000, into: &$0) }
         case .command: commandTable(request, words, input, &session, &output)
         case .config: try configure(request, words, input, &session, &output)
@@ -153,12 +153,16 @@ extension CommandExecutor {
         reply(request, &session, &output) { RESPReply.ok(into: &$0) }
     }
 
+    /// When the last snapshot was taken, or the server started.
+    var lastSaveMilliseconds: Milliseconds { max(log.lastSnapshotMilliseconds, report.context?.startedMilliseconds ?? 0) }
+
     private func shutDown(
         _ request: RESPRequest, _ words: [ByteRange], _ input: borrowing ByteBuffer, _ session: inout Session,
         _ output: inout ByteBuffer
     ) throws(Failure) {
         let options = words.map { lowercase($0, input) }
         guard options.allSatisfy({ ["save", "nosave", "now", "force", "abort"].contains($0) }) else { throw .syntaxError }
+        guard !(options.contains("save") && options.contains("nosave")) else { throw .syntaxError }
         if options.contains("abort") { throw Failure(.malformed, "No shutdown in progress.") }
         guard resp.shutDown() else { throw Failure(.malformed, "Errors trying to SHUTDOWN. Check logs.") }
         // Without a reply, as in Redis: the end of the connection is one.

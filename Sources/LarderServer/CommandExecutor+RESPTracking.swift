@@ -50,12 +50,14 @@ extension CommandExecutor {
         _ output: inout ByteBuffer, _ turn: Turn, _ metrics: WorkerMetrics
     ) -> Bool {
         if word.worksWhileSubscribed, word != .ping { return false }
+        // What is at fault in any case is refused for that, as in Redis.
+        if word == .unknown || command.failure != nil { return false }
+        if command.operation == .resp, !word.entry.allows(RESPArguments(command.value, in: input).count + 1) { return false }
         session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
             guard word == .ping else {
                 metrics.refusals.add(1)
-                let name = word == .unknown ? "this" : word.name
                 let allowed = "(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET"
-                return RESPReply.error("ERR Can't execute '\(name)': only \(allowed) are allowed in this context", into: &target)
+                return RESPReply.error("ERR Can't execute '\(word.name)': only \(allowed) are allowed in this context", into: &target)
             }
             var arguments = command.operation == .resp ? RESPArguments(command.value, in: input) : nil
             RESPReply.array(2, into: &target)

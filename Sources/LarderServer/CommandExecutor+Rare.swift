@@ -119,6 +119,7 @@ extension CommandExecutor {
         guard result.outcome == .removed else {
             return answer(result, command, namespace, &session, &output, turn, metrics)
         }
+        flushes.set(namespace, due: nil)
         answer(namespace, .ok, .durable(result.lsn), command, &session, &output, turn)
     }
 

@@ -45,6 +45,7 @@ extension CommandExecutor {
             switch decide(present, &scratch) {
             case .leave: return WriteResult(.conditionFailed, lsn: seen, version: version ?? 0)
             case .put(let lifetime):
+                scratch.rewrittenBytes &+= UInt64(scratch.rewritten.count)
                 result = store.put(
                     namespace, key: key, hash: hash, value: scratch.rewritten.bytes, metadata: scratch.metadata.bytes,
                     lifetime: lifetime, condition: condition, now: now, event: event)
@@ -77,6 +78,7 @@ extension CommandExecutor {
             scratch.metadata.append(entry.metadata)
             if readsValue { scratch.present.append(entry.value) }
         }
+        scratch.rewrittenBytes &+= UInt64(scratch.present.count)
         return (present, read.lsn)
     }
 }

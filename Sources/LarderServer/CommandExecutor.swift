@@ -37,6 +37,7 @@ package struct CommandExecutor: Sendable {
     let recovery: RecoveryProgress
     let report: StatusReport
     let resp: RESPShared
+    let flushes: DelayedFlushes
 
     // MARK: Before the execution
 
@@ -197,6 +198,7 @@ package struct CommandExecutor: Sendable {
             let result = store.append(
                 prepared.namespace!, key: input.span(command.key), hash: prepared.hash, value: input.span(command.value),
                 lifetime: command.lifetime.change, now: turn.now)
+            scratch.rewrittenBytes &+= UInt64(clamping: result.integer)
             answer(result, command, prepared.namespace!, &session, &output, turn, metrics)
         case .exists, .lifetime:
             inspect(command, prepared, input, &session, &output, turn, metrics)
@@ -389,6 +391,16 @@ package struct CommandExecutor: Sendable {
         case .interval: .interval(lsn)
         case .never: .written(lsn)
         case .off: .nothing
+        }
+    }
+
+    /// What the reply to a write waits for, and whether anything was written.
+    func outcomeWait(_ result: WriteResult, _ namespace: Namespace, _ turn: Turn) -> (Wait, isWrite: Bool) {
+        switch result.outcome {
+        // In a namespace that evicts, the removal was logged although there was nothing in memory: only with it the key stays away.
+        case .notFound where namespace.eviction == .none: (readWait(result.lsn, namespace, turn), false)
+        case .conditionFailed: (readWait(result.lsn, namespace, turn), false)
+        default: (writeWait(result.lsn, namespace), true)
         }
     }
 

@@ -29,16 +29,24 @@ package final class Maintenance: Sendable {
     package func run() {
         Thread.lowerPriority(by: 5)
         while !stopRequested.load(ordering: .acquiring) {
-            let now = server.time.now()
-            let step = server.store.maintain(now: now, budget: Self.workPerSlice)
-            server.resp.watching.wake(server.store.events)
-            server.turnTimes.look(at: server.metrics, now: server.time.elapsed())
-            for line in server.log.news() { announce(line) }
-            if let drift = server.time.compareClocks() { announce(Self.news(ofDrift: drift)) }
-            if step.hasMore { continue }
-            let due = step.nextDue.map { max(Self.tickMilliseconds, min($0 - now, Self.idleMilliseconds)) }
-            Thread.sleep(milliseconds: due ?? Self.idleMilliseconds)
+            if let milliseconds = step() { Thread.sleep(milliseconds: milliseconds) }
         }
+    }
+
+    /// Does a slice of what is to be done.
+    ///
+    /// - Returns: How long there is nothing more to do, in milliseconds; nil when there is more at once.
+    func step() -> Milliseconds? {
+        let now = server.time.now()
+        if server.flushes.carryOut(in: server.store, now: now) { server.log.endTurn(wantsSync: true) }
+        let report = server.store.maintain(now: now, budget: Self.workPerSlice)
+        server.resp.watching.wake(server.store.events)
+        server.turnTimes.look(at: server.metrics, now: server.time.elapsed())
+        for line in server.log.news() { announce(line) }
+        if let drift = server.time.compareClocks() { announce(Self.news(ofDrift: drift)) }
+        if report.hasMore { return nil }
+        let due = min(report.nextDue ?? .max, server.flushes.next)
+        return max(Self.tickMilliseconds, min(due, now + Self.idleMilliseconds) - now)
     }
 
     static func news(ofDrift drift: Milliseconds) -> String {

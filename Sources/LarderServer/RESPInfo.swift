@@ -54,8 +54,11 @@ enum RESPInfo {
             ("used_memory_rss", "\(resident.now)"), ("used_memory_rss_human", human(resident.now)),
             // The arena alone has no peak of its own.
             ("used_memory_peak", "\(resident.most)"), ("used_memory_peak_human", human(resident.most)),
-            ("used_memory_dataset", "\(statistics.entryBytes)"), ("maxmemory", "\(executor.defaultBytesMax)"),
-            ("maxmemory_human", human(executor.defaultBytesMax)),
+            ("used_memory_dataset", "\(statistics.entryBytes)"),
+            // What the store may take of it.
+            ("total_system_memory", "\(executor.store.memoryBytesMax)"),
+            ("total_system_memory_human", human(executor.store.memoryBytesMax)),
+            ("maxmemory", "\(namespace.settings.bytesMax)"), ("maxmemory_human", human(namespace.settings.bytesMax)),
             ("maxmemory_policy", namespace.eviction == .none ? "noeviction" : "s3-fifo"),
             ("mem_fragmentation_ratio", hundredths(resident.now * 100 / max(used, 1))),
             ("mem_allocator", "larder"),
@@ -65,7 +68,7 @@ enum RESPInfo {
     private static func persistence(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
         [
             ("loading", turn.isReady ? "0" : "1"), ("rdb_bgsave_in_progress", "0"),
-            ("rdb_last_save_time", "\(executor.log.lastSnapshotMilliseconds / 1_000)"),
+            ("rdb_last_save_time", "\(executor.lastSaveMilliseconds / 1_000)"),
             ("rdb_last_bgsave_status", turn.position.lastSnapshotFailed ? "err" : "ok"),
             ("aof_enabled", executor.store.namespaces.default.durability == .off ? "0" : "1"),
             ("aof_last_write_status", turn.logWorks ? "ok" : "err"),
@@ -74,23 +77,21 @@ enum RESPInfo {
 
     private static func stats(_ executor: CommandExecutor, _ turn: Turn) -> [(String, String)] {
         guard let context = executor.report.context else { return [] }
-        let statistics = executor.store.statistics()
+        let counters = context.counters
         let watching = executor.resp.watching
-        let requests = context.requests &- executor.resp.requestsForgotten.load(ordering: .relaxed)
         let rate = executor.resp.rate.perSecond(context.requests, since: context.startedMilliseconds, now: turn.now)
-        func sum(_ value: (WorkerMetrics) -> UInt64) -> String { "\(context.metrics.reduce(0) { $0 &+ value($1) })" }
         return [
-            ("total_connections_received", "\(context.connectionsAccepted.load(ordering: .relaxed))"),
-            ("total_commands_processed", "\(requests)"), ("instantaneous_ops_per_sec", "\(rate)"),
-            ("total_net_input_bytes", sum { $0.receivedBytes.total }), ("total_net_output_bytes", sum { $0.sentBytes.total }),
-            ("rejected_connections", "\(context.connectionsRefused.load(ordering: .relaxed))"),
-            ("expired_keys", "\(statistics.expiredTotal)"), ("evicted_keys", "\(statistics.evictedEntries)"),
-            ("keyspace_hits", sum { $0.hits.total }), ("keyspace_misses", sum { $0.misses.total }),
+            ("total_connections_received", "\(counters.connectionsReceived)"),
+            ("total_commands_processed", "\(counters.requests)"), ("instantaneous_ops_per_sec", "\(rate)"),
+            ("total_net_input_bytes", "\(counters.receivedBytes)"), ("total_net_output_bytes", "\(counters.sentBytes)"),
+            ("rejected_connections", "\(counters.connectionsRefused)"),
+            ("expired_keys", "\(counters.expired)"), ("evicted_keys", "\(counters.evicted)"),
+            ("keyspace_hits", "\(counters.hits)"), ("keyspace_misses", "\(counters.misses)"),
             ("pubsub_channels", "\(watching.channels.count)"), ("pubsub_patterns", "\(watching.patternCount)"),
             ("tracking_total_keys", "\(watching.trackedKeys.load(ordering: .relaxed))"),
             ("tracking_total_items", "\(watching.trackedItems.load(ordering: .relaxed))"),
             ("tracking_total_prefixes", "\(watching.prefixes.load(ordering: .relaxed))"),
-            ("total_error_replies", sum { $0.refusals.total }),
+            ("total_error_replies", "\(counters.refusals)"),
         ]
     }
 

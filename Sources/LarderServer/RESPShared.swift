@@ -10,8 +10,6 @@ package final class RESPShared: Sendable {
     let watching = RESPWatching()
     /// Stops the server, as a signal would; set by whoever runs it.
     private let stopper = Mutex<(@Sendable () -> Void)?>(nil)
-    /// What CONFIG RESETSTAT subtracts from then on.
-    let requestsForgotten = Atomic<UInt64>(0)
     let rate = RequestRate()
     /// Another one at each start: 40 hexadecimal digits.
     let runID = String((0..<40).map { _ in "0123456789abcdef".randomElement() ?? "0" })

@@ -49,6 +49,11 @@ package final class Server: @unchecked Sendable {
             throw ServerError("\(error)")
         }
         let time = ServerTime(clock: clock)
+        do throws(PersistenceError) {
+            try DurableStore.refuse(time)
+        } catch {
+            throw ServerError("\(error)")
+        }
         let buffer = LogBuffer()
         let store = Store(
             configuration: configuration.store, log: buffer, namespaces: configuration.namespaces(created: time.now()))

@@ -45,8 +45,11 @@ extension ServerConfiguration {
     var defaultNamespace: NamespaceSettings {
         NamespaceSettings(
             durability: durability.engine, keyRule: keyRule.engine, eviction: eviction.engine,
-            bytesMax: bytesMax == 0 && eviction != .none ? store.memoryBytesMax / 4 * 3 : bytesMax)
+            bytesMax: limit(of: bytesMax))
     }
+
+    /// What `bytes-max` means for the default namespace: with 0 one that evicts has three quarters of all memory.
+    func limit(of bytesMax: Int) -> Int { bytesMax == 0 && eviction != .none ? store.memoryBytesMax / 4 * 3 : bytesMax }
 
     func namespaces(created: Milliseconds) -> NamespaceTable { NamespaceTable(settings: defaultNamespace, created: created) }
 }

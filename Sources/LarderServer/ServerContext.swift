@@ -59,6 +59,9 @@ package final class ServerContext: Sendable {
     package let executor: CommandExecutor
     package let report: StatusReport
     package let resp = RESPShared()
+    let flushes = DelayedFlushes()
+    /// What INFO and memcached's `stats` subtract.
+    let forgottenCounters = Mutex(ServerCounters())
     package let recovery = RecoveryProgress()
     package let turnTimes = TurnTimes()
     package let connections = Atomic<Int>(0)
@@ -81,7 +84,7 @@ package final class ServerContext: Sendable {
         report = StatusReport(store: store, log: log)
         executor = CommandExecutor(
             store: store, access: access, configuration: configuration, log: log, recovery: recovery, report: report,
-            resp: resp)
+            resp: resp, flushes: flushes)
         report.attach(self)
     }
 

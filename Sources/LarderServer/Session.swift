@@ -72,6 +72,8 @@ package struct Scratch: ~Copyable {
     var listingWork = 0
     /// How many bytes of large values may still be copied in this turn.
     var copyWork = 0
+    /// How many bytes were copied to make values of what was there, ever.
+    var rewrittenBytes: UInt64 = 0
     /// What the connections of the worker watch.
     var watch = WorkerWatch()
     package init() {}
@@ -161,7 +163,9 @@ package struct Session: ~Copyable, Sendable {
         _ input: inout ByteBuffer, output: inout ByteBuffer, unsent: Int, batch: inout CommandBatch,
         scratch: inout Scratch, server: ServerContext, turn: Turn, metrics: WorkerMetrics
     ) -> SessionProgress {
+        let rewrittenBefore = scratch.rewrittenBytes
         while true {
+            if scratch.rewrittenBytes &- rewrittenBefore >= Self.rewrittenBytesPerTurn { return end(&input, .unfinished) }
             batch.removeAll()
             guard let requests = decode(&input, unsent: unsent + output.count, into: &batch, server: server) else {
                 return end(&input, decodedBytes < input.count || !postponed.isEmpty ? .full : .needMore)
@@ -215,11 +219,16 @@ package struct Session: ~Copyable, Sendable {
         _ requests: DecodedRequests, of batch: inout CommandBatch, _ input: inout ByteBuffer, output: inout ByteBuffer,
         unsent: Int, scratch: inout Scratch, server: ServerContext, turn: Turn, metrics: WorkerMetrics
     ) -> SessionProgress? {
+        let rewrittenBefore = scratch.rewrittenBytes
         let isObserved = dialect == .resp && (isWatching || server.resp.slowLog.isOn)
         for index in requests.first..<requests.end {
             if index > requests.first, isFull(unsent + output.count, server.configuration) {
                 postpone(batch, requests, from: index)
                 return .full
+            }
+            if index > requests.first, scratch.rewrittenBytes &- rewrittenBefore >= Self.rewrittenBytesPerTurn {
+                postpone(batch, requests, from: index)
+                return .unfinished
             }
             if isObserved {
                 executeObserved(batch.commands[index], batch.prepared[index], input, &output, &scratch, server, turn, metrics)
@@ -382,6 +391,10 @@ package struct Session: ~Copyable, Sendable {
     package func isSaturated(_ configuration: ServerConfiguration) -> Bool {
         held.count >= Self.heldRepliesMax || held.byteCount >= Self.heldBytesMax
     }
+
+    /// How much of large values the requests of one connection may make anew before others have their turn; what makes one value larger
+    /// than that anew is alone in it.
+    static let rewrittenBytesPerTurn: UInt64 = 1 << 20
 
     /// Requests of one connection that may wait for the log.
     static let heldRepliesMax = 1_024

@@ -70,6 +70,7 @@ struct WorkerLoop: ~Copyable {
 
         let began = server.time.elapsed()
         var turn = server.beginTurn(at: began)
+        if server.flushes.carryOut(in: server.store, now: turn.now) { wantsSync = true }
         scratch.beginTurn()
         goOnWithUnfinished(turn)
         for index in 0..<ready {

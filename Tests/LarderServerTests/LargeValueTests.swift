@@ -54,6 +54,45 @@ import Testing
         if !isHTTP { #expect(try Answer.all(expected)[0].text == value) }
     }
 
+    @Test func `a large value is read by the classic commands of memcached after a longer line of a meta command`() {
+        var configuration = ServerConfiguration()
+        configuration.durability = .off
+        let client = Client(Rig(configuration))
+        let value = String(repeating: "v", count: 300 << 10)
+        #expect(client.send("set a 0 0 \(value.utf8.count)\r\n\(value)\r\n").text == "STORED\r\n")
+        let missed = client.send("mg nothing-with-a-long-name v t f s c k O1234567890123\r\n").text
+        #expect(missed == "EN knothing-with-a-long-name O1234567890123\r\n")
+        let reply = "VALUE a 0 \(value.utf8.count)\r\n\(value)\r\nEND\r\n"
+        for word in ["get", "gat 0"] { #expect(client.send("\(word) a\r\n").text == reply) }
+        #expect(client.send("gets a\r\n").text.hasPrefix("VALUE a 0 \(value.utf8.count) "))
+    }
+
+    @Test(arguments: ["SETRANGE", "APPEND"])
+    func `one client that has large values made anew does not keep the others waiting for all of them`(word: String) {
+        var configuration = ServerConfiguration()
+        configuration.durability = .off
+        let rig = Rig(configuration)
+        let client = Client(rig)
+        func request(_ words: String...) -> [UInt8] {
+            Array("*\(words.count)\r\n".utf8) + words.flatMap { Array("$\($0.utf8.count)\r\n\($0)\r\n".utf8) }
+        }
+        let value = String(repeating: "v", count: 900 << 10)
+        #expect(client.send(request("SET", "k", value)).text == "+OK\r\n")
+        let isAppend = word == "APPEND"
+        let change = isAppend ? request(word, "k", "x") : request(word, "k", "7", "x")
+        var replies = client.sendOnce((0..<40).flatMap { _ in change } + request("STRLEN", "k")).text
+        var turns = 1
+        while client.isUnfinished {
+            // What is appended to is copied once, the other is read and written.
+            #expect(replies.split(separator: "\r\n").count <= (isAppend ? 2 : 1) * turns)
+            replies += client.proceedOnce().text
+            turns += 1
+        }
+        #expect(turns > 20)
+        let sizes = (1...40).map { value.utf8.count + (isAppend ? $0 : 0) }
+        #expect(replies == (sizes + [sizes[39]]).map { ":\($0)\r\n" }.joined())
+    }
+
     @Test func `a large value that is overwritten while it is read is all of one version`() throws {
         let (_, reader, writer) = Self.clients()
         let (first, second) = (Self.text(1), Self.text(2))

@@ -20,7 +20,7 @@ import Testing
     /// What stands in requests.
     private static let words = [
         "get ", "gets ", "gat 5 ", "gats 0 ", "set ", "add ", "replace ", "append ", "prepend ", "cas ", "delete ", "incr ", "decr ",
-        "touch ", "flush_all", "stats", "stats settings", "version", "verbosity 1", "mg ", "ms ", "md ", "ma ", "me ", "mn", " noreply",
+        "touch ", "flush_all", "flush_all 5", "stats", "stats settings", "stats reset", "version", "verbosity 1", "mg ", "ms ", "md ", "ma ", "me ", "mn", " noreply",
         " v", " k", " q", " b", " c", " f", " s", " t", " u", " h", " I", " Oabc", " T30", " T-1", " N60", " R90", " C1", " F7", " MA",
         " MP", " ME", " MR", " MS", " MD", " MI", " D5", " J3", "k1", "k2", "page", "a:b", "YWJj", "0", " -1", " 1", " 2", "\r\n", "\n", "\r",
         " ", "  ", "\0", "\t", "\u{FF}", " 18446744073709551616", " 9223372036854775807", " 4294967296", " 2147483647", " 2592001", "hi\r\n",
@@ -98,7 +98,7 @@ import Testing
             switch words[0] {
             case "VALUE": dataBytes = words.count >= 4 ? Int(words[3]) : nil
             case "VA": dataBytes = words.count >= 2 ? Int(words[1]) : nil
-            case "END", "STORED", "NOT_STORED", "EXISTS", "NOT_FOUND", "DELETED", "TOUCHED", "OK", "VERSION", "STAT", "ERROR", "CLIENT_ERROR",
+            case "END", "STORED", "NOT_STORED", "EXISTS", "NOT_FOUND", "DELETED", "TOUCHED", "OK", "VERSION", "STAT", "ERROR", "RESET", "CLIENT_ERROR",
                 "SERVER_ERROR", "HD", "NS", "EX", "NF", "EN", "MN", "ME": continue
             default:
                 if UInt64(words[0]) != nil, words.count == 1 { continue }

@@ -264,6 +264,13 @@ import Testing
         #expect(rig.entries == 0)
     }
 
+    @Test func `who wants no answer was not told of a counter that it has made`() {
+        let client = Client(Rig())
+        #expect(client.send("ma n q N0 J5\r\nma n q N0 J5\r\n").text == "HD\r\n")
+        #expect(client.send("ma m q N0 J5 v t Oabc\r\nma m q v\r\n").text == "VA 1 t-1 Oabc\r\n5\r\n")
+        #expect(client.send("ma o N-1 q v\r\nma none q\r\nma n q C1\r\n").text == "VA 1\r\n0\r\nNF\r\nEX\r\n")
+    }
+
     @Test func `meta commands with a lifetime that has passed were answered as if nothing had been stored`() {
         let client = Client(Rig())
         #expect(client.send("mg x N-1 Oabc\r\n").text == "HD Oabc W\r\n")

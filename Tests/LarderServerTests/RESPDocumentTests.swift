@@ -36,7 +36,7 @@ struct RESPConversation: CustomTestStringConvertible {
 }
 
 @Suite("RESP document") struct RESPDocumentTests {
-    @Test func `the document has conversations`() { #expect(RESPConversation.all.count == 11) }
+    @Test func `the document has conversations`() { #expect(RESPConversation.all.count == 12) }
 
     @Test(arguments: RESPConversation.all) func `the server answers as the document says`(_ conversation: RESPConversation) {
         let client = Client(Rig(Self.configuration(conversation)))

@@ -55,6 +55,16 @@ import Testing
         #expect(time.now() == last + 1_000)
     }
 
+    @Test func `a clock beyond 2150 is not followed`() {
+        let clock = ManualClock(wall: 10_000_000)
+        let time = ServerTime(clock: clock)
+        clock.setWall(ServerTime.wallEnd)
+        clock.advance(milliseconds: 10_000)
+        #expect(time.compareClocks() == nil)
+        clock.advance(milliseconds: 1_000)
+        #expect(time.now() == 10_011_000)
+    }
+
     @Test func `clocks that are two seconds apart are left alone`() {
         let clock = ManualClock(wall: 10_000_000)
         let time = ServerTime(clock: clock)

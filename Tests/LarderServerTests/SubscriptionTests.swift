@@ -48,6 +48,30 @@ import Testing
         #expect(try told("GET k") == ["__keyspace@0__:k expired", "__keyevent@0__:expired k"])
     }
 
+    @Test func `of what memcached counted, appended and touched a set was told, or nothing`() throws {
+        let (peer, writer) = (try subscriber("PSUBSCRIBE __keyevent@0__:*"), bench.connect())
+        func told(_ request: String) throws -> [String] {
+            _ = writer.ask(request + "\r\n")
+            return try peer.values().map { "\($0.items[2].string?.dropFirst(15) ?? "") \($0.items[3].string ?? "")" }
+        }
+        #expect(try told("set n 0 0 1\r\n1") == ["set n"])
+        for request in ["incr n 1", "decr n 1", "ma n", "ma n MD", "ma new N0"] {
+            #expect(try told(request) == ["incrby \(request.contains("new") ? "new" : "n")"], "\(request)")
+        }
+        #expect(try told("ma n T60") == ["incrby n", "expire n"])
+        for request in ["append n 0 0 1\r\n1", "prepend n 0 0 1\r\n1", "ms n 1 MA\r\n1", "ms n 1 MP\r\n1"] {
+            #expect(try told(request) == ["append n"], "\(request)")
+        }
+        #expect(try told("ms other 1 MA N0\r\n1") == ["append other"])
+        for request in ["touch n 60", "gat 60 n", "gats 60 n", "mg n T60"] { #expect(try told(request) == ["expire n"], "\(request)") }
+        for request in ["touch n 0", "gat 0 n", "mg n T0"] { #expect(try told(request) == ["persist n"], "\(request)") }
+        #expect(try told("touch n -1") == ["del n"])
+        for request in ["touch n 1", "incr n 1", "append n 0 0 1\r\n1", "ma n"] { #expect(try told(request) == [], "\(request)") }
+        #expect(try told("ms n 1 T60\r\n1") == ["set n", "expire n"])
+        #expect(try told("md n I") == ["set n"])
+        #expect(try told("md n") == ["del n"])
+    }
+
     @Test func `a cache tells what it evicts`() throws {
         var configuration = ServerConfiguration()
         configuration.databases = ["cache"]
@@ -95,7 +119,8 @@ import Testing
         #expect(try peer.say("GET k") == [.error(
             "ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")])
         #expect(try peer.say("HELLO 3")[0].isError)
-        #expect(try peer.say("NOTHING x")[0].isError)
+        #expect(try peer.say("NOTHING x") == [.error("ERR unknown command 'NOTHING', with args beginning with: 'x' ")])
+        #expect(try peer.say("GET") == [.error("ERR wrong number of arguments for 'get' command")])
         #expect(try peer.say("PING") == [.list(["pong", ""])])
         #expect(try peer.say("PING hello") == [.list(["pong", "hello"])])
         #expect(try peer.say("PSUBSCRIBE __keyspace@0__:a*") == [.array([.text("psubscribe"), .text("__keyspace@0__:a*"), .integer(2)])])

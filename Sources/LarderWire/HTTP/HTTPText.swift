@@ -171,7 +171,7 @@ extension ByteBuffer {
     }
 
     /// Appends standard base64 with padding (RFC 4648 section 4).
-    mutating func append(base64 bytes: RawSpan) {
+    package mutating func append(base64 bytes: RawSpan) {
         appendBase64(bytes, last: Base64.standard, padded: true)
     }
 

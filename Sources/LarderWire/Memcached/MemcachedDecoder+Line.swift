@@ -138,9 +138,8 @@ extension MemcachedDecoder {
         }
     }
 
-    /// `flush_all [delay] [noreply]`. Only what is to happen at once can be promised.
+    /// `flush_all [delay] [noreply]`. The delay is an expiry time.
     private static func decodeFlush(_ words: inout MemcachedWords, _ bytes: RawSpan, _ command: inout Command) {
-        command.operation = .namespaceFlush
         var delay: Int64? = 0
         var rest = words
         if let range = rest.next(in: bytes), !bytes.slice(range).equals("noreply") {
@@ -150,7 +149,7 @@ extension MemcachedDecoder {
         if !takeQuiet(&words, bytes, &command) {
             command.failure = .unknownCommand
         } else if let delay {
-            if delay > 0 { command.failure = .delayedFlush }
+            command.lifetime = MemcachedText.lifetime(seconds: delay)
         } else {
             command.failure = .badExpiry
         }
@@ -158,6 +157,8 @@ extension MemcachedDecoder {
 
     /// `verbosity level [noreply]`.
     private static func decodeVerbosity(_ words: inout MemcachedWords, _ bytes: RawSpan, _ command: inout Command) {
+        var rest = words
+        if let word = rest.next(in: bytes), bytes.slice(word).equals("noreply"), takeQuiet(&words, bytes, &command) { return }
         guard let level = words.next(in: bytes), takeQuiet(&words, bytes, &command) else {
             command.failure = .unknownCommand
             return
@@ -178,5 +179,4 @@ extension MemcachedDecoder {
 
 extension Failure {
     static let badDelete = Failure(.malformed, "bad command line format.  Usage: delete <key> [noreply]")
-    static let delayedFlush = Failure(.malformed, "flush_all with a delay is not supported; flush when the time has come")
 }

@@ -111,9 +111,9 @@ package enum MemcachedWord: UInt8, Sendable, CaseIterable {
         }
     }
 
-    package var needsNamespace: Bool { needsKey }
+    package var needsNamespace: Bool { needsKey || self == .flushAll }
     /// Namespaces are not known before all is loaded, so nobody can log in to one.
-    package var worksWhileLoading: Bool { !needsKey && self != .authenticate }
+    package var worksWhileLoading: Bool { !needsNamespace && self != .authenticate }
     /// What follows a login is judged by it.
     package var isBarrier: Bool { self == .authenticate }
     package var mayPrecedeLogin: Bool { self == .authenticate || self == .quit }

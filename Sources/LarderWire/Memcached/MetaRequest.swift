@@ -105,6 +105,8 @@ extension Command {
             }
         }
         if !words.isAtEnd(in: bytes) { failure = .badLine }
+        // What is said of every entry is said of one that is made, too.
+        if meta.flags.contains(.lifetime), memcachedWord != .metaSet { meta.vivified = lifetime }
         if meta.flags.isDisjoint(with: .tellValue) { flags |= MemcachedFlags.withoutValue.rawValue }
         // What is to be new has no version.
         if meta.flags.contains(.compareVersion), condition != .absent { condition = .version(meta.version) }

@@ -70,7 +70,7 @@ extension RESPWord {
 
     private static let ofConfig = [
         RESPSubcommand("GET <pattern> [<pattern> ...]", -3, "Shows the settings whose names match."),
-        RESPSubcommand("RESETSTAT", 2, "Counts commands from 0 again."),
+        RESPSubcommand("RESETSTAT", 2, "Counts what INFO and memcached's stats show from 0 again."),
         RESPSubcommand("REWRITE", 2, "Refused."),
         RESPSubcommand("SET <name> <value> [<name> <value> ...]", -4, "Changes settings until the next start."),
         help,
