@@ -114,13 +114,16 @@ private func decode(_ dialect: LoadDialect, _ requests: inout ByteBuffer, _ coun
 }
 
 let wireBenchmarks: [Benchmark] =
-    LoadDialect.allCases.map { dialect in
-        Benchmark(question: "codec: decode a GET, \(dialect), so many in one piece", sizes: [1, 32]) { size in
-            var requests = requests(dialect, size)
-            return {
-                var sum = 0
-                for _ in 0..<(8_192 / size) { sum &+= decode(dialect, &requests, size) }
-                return (8_192 / size * size, UInt64(sum))
+    LoadDialect.allCases.flatMap { dialect in
+        [false, true].map { put in
+            let what = put ? "SET of 100 bytes" : "GET"
+            return Benchmark(question: "codec: decode a \(what), \(dialect), so many in one piece", sizes: [1, 32]) { size in
+                var requests = requests(dialect, size, put: put)
+                return {
+                    var sum = 0
+                    for _ in 0..<(8_192 / size) { sum &+= decode(dialect, &requests, size) }
+                    return (8_192 / size * size, UInt64(sum))
+                }
             }
         }
     }

@@ -111,6 +111,23 @@ final class Load {
         }
     }
 
+    /// Has `count` keys stored that fall due at one moment: a whole second, late enough to have stored them all.
+    ///
+    /// - Parameters:
+    ///   - estimate: How many seconds it takes. It may take twice as long, and when it takes longer, because the machine has become
+    ///     slower, all is stored again with more time.
+    ///   - store: Stores them; called with the moment, Unix milliseconds.
+    /// - Returns: The moment, which is yet to come.
+    func fillBefore(_ estimate: Double, _ count: Int, _ store: (_ moment: Int64) throws -> Void) throws -> Int64 {
+        for patience in [2.0, 4, 8] {
+            let end = wallMilliseconds() + Int64(estimate * patience * 1_000)
+            let moment = (end / 1_000 + (count > 100_000 ? 2 : 1)) * 1_000
+            try store(moment)
+            if wallMilliseconds() < moment { return moment }
+        }
+        throw BenchError("\(count) keys could not be stored before they fell due: the machine is too busy")
+    }
+
     /// Runs for `seconds` with keys at random, and returns how many replies came.
     func run(_ operation: LoadOperation, seconds: Double, keys: Int, form: EntryForm = EntryForm(), seed: UInt64) throws -> Int {
         batch.range = nil

@@ -95,7 +95,7 @@ import Testing
         plan.reconnects = false
         let outcome = try LoadRun(plan).run()
         #expect(outcome.tally.connectionsLost == 1)
-        #expect(outcome.serverIsGone)
+        #expect(!outcome.serverIsGone, "it cut every connection, and answers a new one")
         #expect(outcome.tally.repliesTotal < 200)
     }
 
@@ -143,6 +143,7 @@ import Testing
         open.pace = .rate(1_000)
         open.durationNanoseconds = 300_000_000
         open.drainNanoseconds = 1_000_000
+        open.greetingNanoseconds = 50_000_000
         let outcome = try LoadRun(open).run()
         // The first of the 50 was the probe.
         #expect(outcome.tally.repliesTotal == 49)
@@ -153,6 +154,17 @@ import Testing
         // What was due from 50 to 200 ms waited 100 ms at least.
         #expect(outcome.latency.count(within: 99_000_000...60_000_000_000) >= 140)
         #expect(outcome.serverIsGone)
+    }
+
+    @Test func `a greeting that is refused when a connection is made anew is tried again, and does not end the load`() throws {
+        let server = try ScriptedServer(.resp, fault: .restarts)
+        var plan = plan(server, Samples.workload(), connections: 1, depth: 1, requests: 100)
+        plan.manner.credentials = Array("secret".utf8)
+        let outcome = try LoadRun(plan).run()
+        #expect(outcome.tally.repliesTotal + outcome.tally.unanswered == 100)
+        #expect(outcome.tally.repliesTotal > 80)
+        #expect(outcome.tally.connectionsLost == 1)
+        #expect(outcome.tally.connectsFailed == 1)
     }
 
     @Test func `a trace is replayed whole`() throws {

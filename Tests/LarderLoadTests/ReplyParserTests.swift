@@ -86,6 +86,16 @@ import Testing
             ])
     }
 
+    @Test func `an HTTP write that is answered with 404 is refused, and no success`() throws {
+        let reply = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"
+        try check(
+            .http, Array((reply + reply + reply).utf8), [.set, .delete, .get],
+            [
+                Expected(outcome: .refused, content: "{}", kind: "404"), Expected(outcome: .miss, content: "{}", kind: "404"),
+                Expected(outcome: .miss, content: "{}", kind: "404"),
+            ])
+    }
+
     private func frame(_ status: Status, id: UInt32, _ body: String = "") -> [UInt8] {
         var output = ByteBuffer()
         output.append(byte: BinaryFrame.replyMagic)

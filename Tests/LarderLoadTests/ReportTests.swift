@@ -1,5 +1,6 @@
 import Histogram
 import LarderBytes
+import LarderWire
 import Testing
 
 @testable import LarderLoad
@@ -59,6 +60,17 @@ import Testing
         let short = Board(threads: 1, intervalNanoseconds: 500_000_000)
         short.deposit(0, thread: 0, latencies, errors: 0, isLast: true)
         #expect(short.points.isEmpty)
+    }
+
+    @Test func `an interval in which nothing was answered shows how long was waited, and not a latency of 0`() {
+        let board = Board(threads: 2, intervalNanoseconds: 500_000_000)
+        board.deposit(0, thread: 0, LatencyLimits.coarse(), errors: 0, waited: 400_000_000)
+        board.deposit(0, thread: 1, LatencyLimits.coarse(), errors: 0, waited: 300_000_000)
+        let point = board.points[0]
+        #expect(point.rate == 0)
+        #expect((400_000_000...403_000_000).contains(point.median), "to two digits")
+        #expect(point.p99 == point.median)
+        #expect(board.latest.replies == 0)
     }
 
     // MARK: Pages
@@ -138,6 +150,24 @@ import Testing
         #expect(report(steps: 3).text.contains("knee: 2,000 requests/s held"))
     }
 
+    @Test func `a generator that is short of its own time is named beside the server`() {
+        var report = report()
+        report.outcome.ownNanoseconds = 950
+        report.outcome.ownWallNanoseconds = 1_000
+        #expect(report.text.contains("95 % of 2 threads"))
+        #expect(report.text.contains("never sent: the generator or the server did not keep up"))
+        report.outcome.ownNanoseconds = 500
+        #expect(report.text.contains("never sent: the server did not keep up"))
+    }
+
+    @Test func `a server that was gone in the last step of a ramp is not passed over for the step that held`() {
+        var report = report(steps: 3)
+        #expect(!report.ended.serverIsGone)
+        report.steps[2].outcome.serverIsGone = true
+        #expect(report.ended.serverIsGone)
+        #expect(report.text.contains("warning: the server was gone when the load ended"))
+    }
+
     @Test func `the distribution has the form that tools read`() throws {
         let lines = report().percentileDistribution.split(separator: "\n")
         #expect(lines[0].split(separator: " ") == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"])
@@ -174,7 +204,12 @@ import Testing
     }
 
     @Test func `text of bytes and streams of any length are whole`() {
-        #expect(["", "f", "fo", "foo", "foob", "fooba", "foobar"].map { Base64.text(Array($0.utf8)) } == ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"])
+        let texts = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map { text in
+            var encoded = ByteBuffer()
+            encoded.append(base64: Array(text.utf8).rawSpan)
+            return String(utf8: encoded.bytes)
+        }
+        #expect(texts == ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"])
         let long = ZlibStream.stored([UInt8](repeating: 97, count: 65_537))
         #expect(long.count == 2 + 5 + 65_535 + 5 + 2 + 4)
         #expect(Array(long[..<7]) == [0x78, 1, 0, 0xFF, 0xFF, 0, 0])
@@ -191,6 +226,8 @@ import Testing
         #expect(Figures.time(12_300_000_000) == "12.3 s")
         #expect(Figures.count(1_234_567) == "1,234,567")
         #expect(Figures.count(-1_000) == "-1,000")
+        #expect(Figures.rate(50_000) == "50,000")
+        #expect(Figures.rate(0.001) == "0.001", "a rate below 1 is not 0")
         #expect(Figures.fixed(1.005, 1) == "1.0")
         #expect(Figures.fixed(-0.04, 1) == "0.0")
         #expect(Figures.fixed(.nan, 1) == "-")

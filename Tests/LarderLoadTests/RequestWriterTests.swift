@@ -1,4 +1,5 @@
 import LarderBytes
+import LarderPlatform
 import Testing
 
 @testable import LarderLoad
@@ -35,6 +36,20 @@ import Testing
             write(.memcached) { $0.set($1, $2, valueBytes: 5, lifetime: 1_500, id: 1, into: &$3) } == "set k/1 0 2 5\r\nvalue\r\n")
         #expect(write(.memcached, credentials: "secret") { _ = $0.greet(into: &$3) } == "set login 0 0 12\r\ncarts secret\r\n")
         #expect(write(.memcached) { _ = $0.greet(into: &$3) } == "")
+    }
+
+    private struct StoppedClock: Clock {
+        func wall() -> Milliseconds { 1_700_000_000_000 }
+        func elapsed() -> Int64 { 0 }
+    }
+
+    @Test func `a lifetime above 30 days is a date for memcached, as it would otherwise be one long past`() {
+        let writer = RequestWriter(Manner(dialect: .memcached, host: "cache"), clock: StoppedClock())
+        for (days, sent) in [(30 as Int64, "2592000"), (31, "1702678400")] {
+            var output = ByteBuffer()
+            writer.set(ByteBuffer("k"), ByteBuffer("v"), valueBytes: 1, lifetime: days * 86_400_000, id: 1, into: &output)
+            #expect(output.text == "set k 0 \(sent) 1\r\nv\r\n")
+        }
     }
 
     @Test func `http`() {

@@ -14,6 +14,8 @@ final class ScriptedServer: @unchecked Sendable {
         case stallsOnce(nanoseconds: Int64)
         /// Answers so many requests of all connections, and no more.
         case fallsSilent(after: Int)
+        /// Closes the second connection after ten requests, and refuses the greeting of the third.
+        case restarts
     }
 
     private final class Peer {
@@ -85,7 +87,7 @@ final class ScriptedServer: @unchecked Sendable {
         var output = ByteBuffer()
         while let request = next(&peer.input) {
             peer.requests += 1
-            if case .closesAfter(let count) = fault, peer.requests > count {
+            if isOver(peer, index) {
                 poller.remove(peer.socket.descriptor)
                 peers[index] = nil
                 return
@@ -93,9 +95,18 @@ final class ScriptedServer: @unchecked Sendable {
             served += 1
             if case .fallsSilent(let count) = fault, served > count { continue }
             stall(peer.requests, request)
-            answer(request, &output)
+            answer(request, index, &output)
         }
         while !output.isEmpty { _ = peer.socket.send(from: &output) }
+    }
+
+    /// Whether the connection ends before the request that came last is answered.
+    private func isOver(_ peer: Peer, _ index: Int) -> Bool {
+        switch fault {
+        case .closesAfter(let count): peer.requests > count
+        case .restarts: index == 1 && peer.requests > 10
+        default: false
+        }
     }
 
     private static func tail(_ input: borrowing ByteBuffer, from start: Int) -> [UInt8] {
@@ -141,10 +152,11 @@ final class ScriptedServer: @unchecked Sendable {
         return words
     }
 
-    private func answer(_ request: [[UInt8]], _ output: inout ByteBuffer) {
+    private func answer(_ request: [[UInt8]], _ index: Int, _ output: inout ByteBuffer) {
         let isResp = dialect == .resp
         switch String(decoding: request[0], as: UTF8.self).lowercased() {
         case "ping" where isResp: output.append("+PONG\r\n")
+        case "auth": output.append(fault == .restarts && index == 2 ? "-LOADING still reading\r\n" : "+OK\r\n")
         case "version" where !isResp: output.append("VERSION 0\r\n")
         case "get":
             guard let value = values[request[1]] else { return output.append(isResp ? "$-1\r\n" : "END\r\n") }

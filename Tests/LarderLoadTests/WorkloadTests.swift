@@ -137,7 +137,25 @@ enum Power {
         #expect(abs(p90 - 700_000_000) < 2_000_000)
     }
 
+    @Test(arguments: [(0.3, 1), (4, 3), (333_333, 2), (99_999_999.5, 1), (100_000_000, 7)])
+    func `what is due is counted without going through it`(rate: Double, threads: Int) {
+        for thread in 0..<threads {
+            let schedule = Schedule(start: 1_000, rate: rate, threads: threads, thread: thread)
+            for moment in [0, 999, 1_000, 1_001, 3_333_334_333, 86_400_000_001_000] as [Int64] {
+                let count = schedule.count(until: moment)
+                #expect(count == 0 || schedule.due(count - 1) <= moment)
+                #expect(schedule.due(count) > moment)
+            }
+        }
+    }
+
     // MARK: Ramp
+
+    @Test func `a ramp ends before a rate that no schedule has`() {
+        #expect(Ramp(from: 60_000_000, factor: 2, latencyLimit: 1).rate(1) == nil)
+        #expect(Ramp(from: 1e300, factor: 100, latencyLimit: 1).rate(0) == nil)
+        #expect(Ramp(from: 1, factor: 100, latencyLimit: 1, stepsMax: 1_000).rate(999) == nil)
+    }
 
     @Test func `a ramp goes up until a step does not hold`() {
         let ramp = Ramp(from: 100, factor: 2, latencyLimit: 1_000, stepsMax: 4)

@@ -1,6 +1,7 @@
 // What is typed behind `larder load` against what is understood.
 
 import ArgumentParser
+import Foundation
 import LarderBytes
 import LarderLoad
 import LarderPlatform
@@ -58,7 +59,8 @@ import Testing
         #expect(refusal("--path", "kv/").contains("--path"))
         #expect(refusal("--namespace", "a\r\nb").contains("--namespace"))
         #expect(refusal("--dialect", "gopher").contains("gopher"))
-        #expect(refusal("--ramp-factor", "1").contains("--ramp-factor"))
+        #expect(refusal("--ramp", "--ramp-factor", "1").contains("--ramp-factor"))
+        for rate in ["1e300", "inf", "1e12", "100000001"] { #expect(refusal("--ramp", "--ramp-from", rate).contains("--ramp-from")) }
     }
 
     @Test func `options that do not go together are refused`() {
@@ -74,8 +76,51 @@ import Testing
         #expect(refusal("--verify", "--ramp").contains("--ramp"))
         #expect(refusal("--verify", "--key-count", "10").contains("as many keys"))
         #expect(refusal("--record", "f", "--key-count", "100000001").contains("remember every key"))
-        #expect(refusal("--dialect", "memcached", "--ttl", "31d").contains("--ttl"))
-        #expect(refusal("--dialect", "memcached", "--ttl", "744h").contains("30 days"))
+    }
+
+    private func named(_ refusal: String) -> [String] {
+        let sentence = refusal.components(separatedBy: " would do nothing")
+        return sentence.count == 2 ? sentence[0].components(separatedBy: ", ").map { String($0.drop { $0 != "-" }) } : []
+    }
+
+    @Test func `an option that would silently do nothing is refused by its name`() throws {
+        #expect(
+            named(refusal("--check", "f", "--duration", "1ms", "--requests", "10", "--warmup", "1h", "--mix", "delete", "--ttl", "5s", "--values", "7", "--threads", "5"))
+                == ["--duration", "--requests", "--warmup", "--threads", "--mix", "--values", "--ttl"])
+        #expect(
+            named(refusal("--trace", "f", "--mix", "set", "--ttl", "1s", "--values", "100000", "--key-count", "5", "--keys", "zipf:1", "--seed", "3"))
+                == ["--mix", "--keys", "--key-count", "--values", "--ttl", "--seed"])
+        #expect(named(refusal("--trace", "f", "--key-length", "20", "--key-prefix", "a")) == ["--key-length", "--key-prefix"])
+        #expect(named(refusal("--trace-requests", "5")) == ["--trace-requests"])
+        #expect(named(refusal("--ramp-from", "5", "--ramp-factor", "2", "--ramp-limit", "1s")) == ["--ramp-from", "--ramp-factor", "--ramp-limit"])
+        #expect(named(refusal("--dialect", "resp", "--namespace", "other")) == ["--namespace"])
+        #expect(named(refusal("--dialect", "resp", "--path", "/x")) == ["--path"])
+        #expect(named(refusal("--dialect", "http", "--path", "/x/", "--namespace", "other")) == ["--namespace"])
+        _ = try load("--check", "f", "--connections", "5", "--pipeline", "8", "--dialect", "http", "--path", "/x/")
+        _ = try load("--trace", "f", "--trace-requests", "5", "--warmup", "1s", "--requests", "5", "--threads", "2")
+        _ = try load("--dialect", "memcached", "--namespace", "other", "--ttl", "744h", "--mix", "get:90,set:10")
+    }
+
+    @Test func `one file for two options is refused`() throws {
+        #expect(refusal("--check", "acks", "--report", "./acks").contains("--report and --check name the same file"))
+        #expect(refusal("--record", "a", "--report", "a").contains("same file"))
+        #expect(refusal("--trace", "t.csv", "--hdr", "t.csv").contains("same file"))
+        #expect(refusal("--hdr", "x", "--report", "x").contains("same file"))
+        _ = try load("--hdr", "x", "--report", "y", "--record", "z")
+    }
+
+    @Test func `a load that does not begin leaves the files of earlier loads as they are`() throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("larder-load-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let (report, record, fresh) = (directory.path + "/page.html", directory.path + "/acks", directory.path + "/fresh.hdr")
+        for file in [report, record] { try Data("kept".utf8).write(to: URL(fileURLWithPath: file)) }
+        let command = try load("--dialect", "resp", "--record", record, "--report", report, "--hdr", fresh)
+        try command.outputs.prepare()
+        // Nobody listens there.
+        #expect(throws: CommandFailure.self) { try conductor(command).conduct() }
+        for file in [report, record] { #expect(try String(contentsOfFile: file, encoding: .utf8) == "kept") }
+        #expect(!FileManager.default.fileExists(atPath: fresh))
     }
 
     @Test func `a rate and the recorded times together are refused, as only one of them can be kept`() throws {
@@ -83,16 +128,20 @@ import Testing
         #expect(try load("--trace", "f", "--rate", "100").shape.rate == 100)
     }
 
-    private func replayDuration(_ arguments: String...) throws -> Int64 {
-        let command = try #require(try LarderCommand.parseAsRoot(["load", "--trace", "f"] + arguments) as? LoadCommand)
-        let conductor = LoadConductor(
+    /// Of a server that is not there.
+    private func conductor(_ command: LoadCommand) -> LoadConductor {
+        LoadConductor(
             address: SocketAddress(host: "127.0.0.1", port: 1), location: ServerLocation(host: "127.0.0.1", port: 1),
             manner: Manner(dialect: .resp, host: "test"), shape: command.shape, content: command.content, judging: command.judging,
             isQuiet: true, stop: StopSwitch())
+    }
+
+    private func replayDuration(_ arguments: String...) throws -> Int64 {
+        let command = try #require(try LarderCommand.parseAsRoot(["load", "--trace", "f"] + arguments) as? LoadCommand)
         var trace = Trace(recordsMax: 10, valueLimit: 10)
         trace.read(Array("0,a,1,1,1,get,0\n30,a,1,1,1,get,0\n".utf8).rawSpan)
         trace.finish()
-        return conductor.plan(replaying: trace).durationNanoseconds
+        return conductor(command).plan(replaying: trace).durationNanoseconds
     }
 
     @Test func `a trace that takes longer than a load without a duration is not cut off`() throws {
@@ -104,7 +153,8 @@ import Testing
 
     private func shortcoming(_ outcome: LoadOutcome, _ arguments: String...) throws -> String? {
         let command = try #require(try LarderCommand.parseAsRoot(["load"] + arguments) as? LoadCommand)
-        let failure = LoadCommand.shortcoming(outcome, command.judging, ServerLocation(host: "127.0.0.1", port: 5))
+        let report = LoadReport(description: [], dialect: .resp, isOpenLoop: false, threads: 1, outcome: outcome)
+        let failure = LoadCommand.shortcoming(report, command.judging, ServerLocation(host: "127.0.0.1", port: 5))
         if let failure { #expect(failure.status == .failed) }
         return failure?.sentence
     }
@@ -117,6 +167,16 @@ import Testing
         outcome.tally.unsent = 3_025
         #expect(try shortcoming(outcome) == "127.0.0.1:5: the server was gone at the end: 50 requests were never answered, 3025 never sent")
         #expect(try shortcoming(outcome, "--record", "f") == nil)
+    }
+
+    @Test func `a load of which every request was refused is no success`() throws {
+        var outcome = LoadOutcome()
+        outcome.tally.replies = [0, 5, 0]
+        outcome.tally.refused = 4
+        #expect(try shortcoming(outcome) == nil)
+        outcome.tally.refused = 5
+        #expect(try shortcoming(outcome)?.contains("every request that was answered was refused") == true)
+        #expect(try shortcoming(outcome, "--record", "f") != nil)
     }
 
     @Test func `a load that was to be judged and was not is no success`() throws {
@@ -132,6 +192,13 @@ import Testing
         #expect(try LoadCommand.address(ServerLocation(host: "127.0.0.1", port: 5), allowRemote: false).description == "127.0.0.1:5")
         #expect(throws: CommandFailure.self) { try LoadCommand.address(ServerLocation(host: "192.0.2.1", port: 5), allowRemote: false) }
         #expect(try LoadCommand.address(ServerLocation(host: "192.0.2.1", port: 5), allowRemote: true).description == "192.0.2.1:5")
+    }
+
+    @Test func `the knee of a ramp is in the JSON`() throws {
+        var report = LoadReport(description: [], dialect: .resp, isOpenLoop: true, threads: 1, outcome: LoadOutcome())
+        #expect(!OutputFormat.encode(LoadOutput(report)).contains("knee"))
+        report.steps = [true, true, false].enumerated().map { LoadReport.Step(offered: 1_000 * Double($0 + 1), outcome: LoadOutcome(), holds: $1) }
+        #expect(OutputFormat.encode(LoadOutput(report)).contains("\"knee\" : 2000"))
     }
 
     @Test func `the page and the JSON of an empty load are written`() throws {

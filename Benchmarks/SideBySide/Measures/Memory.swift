@@ -95,10 +95,10 @@ extension Measure {
         let estimate = (monotonicSeconds() - began) * 50
         let base = try server.keyCount()
         let baseBytes = server.residentBytes
-        // A whole second, since memcached counts in those; late enough to have written everything.
-        let moment = ((wallMilliseconds() + Int64(estimate * 2_000)) / 1_000 + 1) * 1_000 + (keys > 100_000 ? 1_000 : 0)
-        try Load(server, connections: 4, depth: 64).fill(first..<(keys + first), EntryForm(valueBytes: 32, lifetime: .until(moment)))
-        guard wallMilliseconds() < moment else { throw BenchError("\(contender.name) took too long to store \(keys) keys") }
+        let load = try Load(server, connections: 4, depth: 64)
+        let moment = try load.fillBefore(estimate, keys) { moment in
+            try load.fill(first..<(keys + first), EntryForm(valueBytes: 32, lifetime: .until(moment)))
+        }
         let fullBytes = server.residentBytes
         while wallMilliseconds() < moment { usleep(500) }
         let usage = server.usage

@@ -35,7 +35,8 @@ extension ReplyParser {
     private static func outcome(_ code: Int, _ operation: LoadOperation) -> LoadReply.Outcome {
         switch code {
         case 200..<300: operation == .get ? .hit : .done
-        case 404: .miss
+        // A key that is not there. What a write does not find is where it was to go.
+        case 404 where operation != .set: .miss
         default: .refused
         }
     }

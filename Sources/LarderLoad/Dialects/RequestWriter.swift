@@ -3,6 +3,7 @@
 // Fixed texts are made once; a request appends them, the key and the value, and nothing is allocated.
 
 import LarderBytes
+import LarderPlatform
 import LarderWire
 
 /// Writes the requests of one thread.
@@ -13,8 +14,10 @@ package struct RequestWriter: ~Copyable {
     private let httpFields: [UInt8]
     private let credentials: [UInt8]
     private let namespace: String
+    private let clock: any Clock
 
-    package init(_ manner: Manner) {
+    package init(_ manner: Manner, clock: any Clock = SystemClock()) {
+        self.clock = clock
         dialect = manner.dialect
         namespace = manner.namespace
         credentials = manner.credentials ?? []
@@ -124,7 +127,7 @@ package struct RequestWriter: ~Copyable {
             output.append("set ")
             output.append(key.bytes)
             output.append(" 0 ")
-            output.append(decimal: Self.seconds(lifetime))
+            output.append(decimal: memcachedTime(lifetime))
             output.append(" ")
             output.append(decimal: UInt64(value.byteCount))
             output.append("\r\n")
@@ -144,6 +147,12 @@ package struct RequestWriter: ~Copyable {
             output.append("\r\n\r\n")
             output.append(value)
         }
+    }
+
+    /// memcached takes more than 30 days for a date in Unix seconds.
+    private borrowing func memcachedTime(_ lifetime: Int64) -> Int64 {
+        let seconds = Self.seconds(lifetime)
+        return seconds > 30 * 86_400 ? Self.seconds(clock.wall()) + seconds : seconds
     }
 
     private borrowing func target(_ key: borrowing ByteBuffer, _ output: inout ByteBuffer) {

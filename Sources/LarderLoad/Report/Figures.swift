@@ -40,6 +40,11 @@ package enum Figures {
         return text
     }
 
+    /// Requests a second, as they were asked for.
+    package static func rate(_ value: Double) -> String {
+        value < 1e15 && value == value.rounded() ? count(Int(value)) : "\(value)"
+    }
+
     package static func padded(_ text: String, _ width: Int) -> String {
         String(repeating: " ", count: max(0, width - text.count)) + text
     }

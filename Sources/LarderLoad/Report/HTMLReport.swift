@@ -146,10 +146,10 @@ extension LoadReport {
             ],
             xTicks: ticks, yLabel: { Figures.time(UInt64($0)) })
         let cells = rows.map { step, row in
-            [Figures.count(Int(step.offered)), Figures.count(Int(step.outcome.rate))] + [row.p50, row.p99, row.p999].map(Figures.time)
+            [Figures.rate(step.offered), Figures.count(Int(step.outcome.rate))] + [row.p50, row.p99, row.p999].map(Figures.time)
                 + [Figures.count(step.outcome.tally.errors), step.holds ? "yes" : "no"]
         }
-        let sentence = knee.map { "\(Figures.count(Int($0.offered))) requests a second held." } ?? "No step held."
+        let sentence = knee.map { "\(Figures.rate($0.offered)) requests a second held." } ?? "No step held."
         return """
             <p>\(sentence)</p>
             <div class="plots">

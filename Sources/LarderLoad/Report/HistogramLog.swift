@@ -8,6 +8,7 @@
 
 import Histogram
 import LarderBytes
+import LarderWire
 
 enum HistogramLog {
     /// The log of one interval.
@@ -17,12 +18,14 @@ enum HistogramLog {
     ///   - seconds: How long it was.
     static func text(_ latencies: Latencies, began: Int64, seconds: Double) -> String {
         let start = Figures.fixed(Double(began) / 1_000, 3)
+        var histogram = ByteBuffer()
+        histogram.append(base64: compressed(latencies).rawSpan)
         return """
             #[Histogram log format version 1.3]
             #[StartTime: \(start) (seconds since epoch)]
             #[BaseTime: \(start) (seconds since epoch)]
             "StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"
-            0.000,\(Figures.fixed(seconds, 3)),\(Figures.fixed(Double(latencies.max) / 1e6, 3)),\(Base64.text(compressed(latencies)))
+            0.000,\(Figures.fixed(seconds, 3)),\(Figures.fixed(Double(latencies.max) / 1e6, 3)),\(String(utf8: histogram.bytes))
 
             """
     }
@@ -104,22 +107,5 @@ enum ZlibStream {
             high = (high + low) % 65_521
         }
         return high << 16 | low
-    }
-}
-
-/// Bytes as text: RFC 4648.
-enum Base64 {
-    private static let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func text(_ bytes: [UInt8]) -> String {
-        var text: [UInt8] = []
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let part = bytes[start..<min(start + 3, bytes.count)]
-            let bits = part.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - part.count))
-            for place in 0..<4 {
-                text.append(place <= part.count ? letters[bits >> (18 - 6 * place) & 63] : UInt8(ascii: "="))
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
     }
 }

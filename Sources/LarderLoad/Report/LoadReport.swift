@@ -78,30 +78,36 @@ package struct LoadReport: Sendable {
         outcome.tally.repliesTotal > 0 ? Double(outcome.ownNanoseconds) / 1_000 / Double(outcome.tally.repliesTotal) : 0
     }
 
-    /// The share of its processors that the generator used.
+    /// The share of its threads' time in which the generator was at work.
     package var ownShare: Double {
-        outcome.seconds > 0 ? Double(outcome.ownNanoseconds) / 1e9 / outcome.seconds / Double(threads) : 0
+        outcome.ownWallNanoseconds > 0 ? Double(outcome.ownNanoseconds) / Double(outcome.ownWallNanoseconds) : 0
     }
+
+    /// What the reader cannot tell from the server.
+    private var isShort: Bool { ownShare > 0.9 && isOpenLoop }
 
     /// What the reader should know before believing the figures.
     package var warnings: [String] {
         var warnings: [String] = []
-        if ownShare > 0.9, isOpenLoop {
+        if isShort {
             warnings.append(
                 "the generator used \(Figures.fixed(ownShare * 100, 0)) % of its threads: latencies may be its own; give it more --threads")
         }
         if outcome.tally.unsent > 0 {
             warnings.append(
-                "\(Figures.count(outcome.tally.unsent)) requests came due and were never sent: the server did not keep up; "
+                "\(Figures.count(outcome.tally.unsent)) requests came due and were never sent: \(isShort ? "the generator or " : "")the server did not keep up; "
                     + "their latency is the time until the end, and would have been more")
         }
         if outcome.tally.unanswered > 0 {
             warnings.append(
                 "\(Figures.count(outcome.tally.unanswered)) requests were never answered; their latency is the time until they were given up")
         }
-        if outcome.serverIsGone { warnings.append("the server was gone when the load ended") }
+        if ended.serverIsGone { warnings.append("the server was gone when the load ended") }
         return warnings
     }
+
+    /// How the load ended: with the last step of a ramp, whatever `outcome` is of.
+    package var ended: LoadOutcome { steps.last?.outcome ?? outcome }
 
     /// The last step of a ramp that held, if any did.
     package var knee: Step? { steps.last { $0.holds } }

@@ -11,7 +11,7 @@ extension LoadReport {
         } else {
             lines.append(stepTable)
             if let knee {
-                lines.append("knee: \(Figures.count(Int(knee.offered))) requests/s held; the next step did not, or there was none\n")
+                lines.append("knee: \(Figures.rate(knee.offered)) requests/s held; the next step did not, or there was none\n")
             } else {
                 lines.append("knee: no step held; begin lower (--ramp-from)\n")
             }
@@ -59,7 +59,7 @@ extension LoadReport {
         for step in steps {
             let row = LatencyRow("", step.outcome.latency)
             let values = [
-                Figures.count(Int(step.offered)), Figures.count(Int(step.outcome.rate)), Figures.time(row.p50),
+                Figures.rate(step.offered), Figures.count(Int(step.outcome.rate)), Figures.time(row.p50),
                 Figures.time(row.p99), Figures.time(row.p999),
                 Figures.count(step.outcome.tally.errors), step.holds ? "yes" : "no",
             ]

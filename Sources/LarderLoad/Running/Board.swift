@@ -30,6 +30,7 @@ package final class Board: Sendable {
     private struct Interval {
         var latencies = LatencyLimits.coarse()
         var errors = 0
+        var waited: UInt64 = 0
         /// Some thread ended within it: its rate would say less than was done.
         var isPartial = false
     }
@@ -53,12 +54,17 @@ package final class Board: Sendable {
 
     /// One thread's share of interval `number`. Each thread brings its intervals in order, and with the last the end of its work.
     ///
-    /// - Parameter latencies: Of the kind `LatencyLimits.coarse`.
-    package func deposit(_ number: Int, thread: Int, _ latencies: Latencies, errors: Int, isLast: Bool = false) {
+    /// - Parameters:
+    ///   - latencies: Of the kind `LatencyLimits.coarse`.
+    ///   - waited: Where there are none, how long the oldest request has waited.
+    package func deposit(
+        _ number: Int, thread: Int, _ latencies: Latencies, errors: Int, waited: UInt64 = 0, isLast: Bool = false
+    ) {
         state.withLock { state in
             var interval = state.open.removeValue(forKey: number) ?? Interval()
             interval.latencies.add(latencies)
             interval.errors += errors
+            interval.waited = max(interval.waited, waited)
             interval.isPartial = interval.isPartial || isLast
             state.open[number] = interval
             state.replies += Int(latencies.totalCount)
@@ -75,9 +81,12 @@ package final class Board: Sendable {
 
     private func point(_ number: Int, _ interval: Interval) -> TimePoint {
         let length = Double(intervalNanoseconds) / 1e9
+        let replies = interval.latencies.totalCount
+        var latencies = interval.latencies
+        // Nothing was answered: no answer took less than what has been waited.
+        if replies == 0 { latencies.record(interval.waited) }
         return TimePoint(
-            seconds: Double(number + 1) * length, rate: Double(interval.latencies.totalCount) / length, errors: interval.errors,
-            interval.latencies)
+            seconds: Double(number + 1) * length, rate: Double(replies) / length, errors: interval.errors, latencies)
     }
 
     /// The complete intervals in order. A last one that was cut short is left out.

@@ -50,8 +50,6 @@ final class LoadConnection {
     private var head = 0
     private(set) var inFlight = 0
 
-    /// Requests that may be sent now.
-    var allowed = 0
     /// Requests taken from the source so far.
     private(set) var taken = 0
     /// Requests that may be taken altogether.
@@ -98,6 +96,12 @@ final class LoadConnection {
         let record = trace.records[Int(share[taken])]
         return LoadRequest(kind: record.operation, key: share[taken], valueBytes: Int(record.valueBytes), lifetime: record.lifetime)
     }
+
+    /// Passes over operations without looking at them.
+    func skip(_ count: Int) { taken += min(count, remaining) }
+
+    /// How many requests of the trace, from the next on, are before one that is not `isWanted`.
+    func records(while isWanted: (UInt32) -> Bool) -> Int { share[min(taken, share.count)...].prefix(while: isWanted).count }
 
     /// Which request of the trace is taken next.
     var nextRecord: UInt32? { taken < share.count ? share[taken] : nil }

@@ -54,6 +54,9 @@ package struct LoadPlan: Sendable {
     /// How long a server may keep silent before the first reply.
     package var greetingNanoseconds: Int64 = 5_000_000_000
 
+    /// How long a run that no clock ends goes on without any connection.
+    package var patienceNanoseconds: Int64 = 10_000_000_000
+
     package static let reconnectNanoseconds: Int64 = 100_000_000
     /// How much longer than its recorded time, or its rate, a replay to the end may take; in a closed loop, how long.
     package static let replayExtraNanoseconds: Int64 = 60_000_000_000

@@ -18,10 +18,11 @@ package struct LoadOutcome: Sendable {
     package var began: Int64 = 0
     /// How long requests were sent and measured, without warming up and without waiting for the last replies.
     package var seconds = 0.0
-    /// Processor time of this process while the run lasted.
+    /// Processor time of the generator's threads while they sent and measured, and how long that was for all of them together.
     package var ownNanoseconds: Int64 = 0
+    package var ownWallNanoseconds: Int64 = 0
     package var faults: FaultCount?
-    /// Requests were lost, and at the end no connection was left that answered.
+    /// Requests were lost, at the end no connection was left that answered, and a new one was not answered either.
     package var serverIsGone = false
 
     package init() {}
@@ -79,49 +80,63 @@ package final class LoadRun: Sendable {
         } catch {
             control.fail(.system(error))
         }
-        let ownNanoseconds = threads.count == plan.threads ? watch(tick) : 0
+        if threads.count == plan.threads { watch(tick) }
         for thread in threads { thread.join() }
         if let failure = control.failure { throw failure }
-        return outcome(workers, ownNanoseconds)
+        return outcome(workers)
     }
+
+    /// One request, and nothing that is changed by it.
+    ///
+    /// - Throws: What is in the way of a load.
+    package static func probe(_ plan: LoadPlan) throws(LoadFailure) { try Probe.check(plan) }
 
     private static let tickMilliseconds: Int64 = 50
 
     /// Gives the signal when all connections stand, and waits for the end.
-    ///
-    /// - Returns: Processor time that this process used after warming up, in nanoseconds.
-    private func watch(_ tick: (Int64) -> Void) -> Int64 {
+    private func watch(_ tick: (Int64) -> Void) {
         while control.threadsReady.load(ordering: .acquiring) < plan.threads {
-            if control.isStopped { return 0 }
+            if control.isStopped { return }
             Thread.sleep(milliseconds: 1)
         }
         let start = clock.elapsed() + 1_000_000
         control.startAt.store(start, ordering: .releasing)
         let measureFrom = start + plan.warmupNanoseconds
         let end = measureFrom + plan.durationNanoseconds
-        var processorBefore = Thread.processNanoseconds()
         while control.threadsDone.load(ordering: .acquiring) < plan.threads {
             let now = clock.elapsed()
             tick(now - measureFrom)
             // No sleep goes past a moment that is known.
             let next = now < measureFrom ? measureFrom : end
             Thread.sleep(milliseconds: now < next ? min(Self.tickMilliseconds, (next - now) / 1_000_000 + 1) : 1)
-            if now < measureFrom { processorBefore = Thread.processNanoseconds() }
         }
-        return Thread.processNanoseconds() - processorBefore
     }
 
-    private func outcome(_ workers: [LoadWorker], _ ownNanoseconds: Int64) -> LoadOutcome {
+    /// Whether the server answers a new connection, if only with a refusal.
+    private func answers() -> Bool {
+        do throws(LoadFailure) { try Probe.check(plan) } catch {
+            switch error {
+            case .refused, .foreign: return true
+            default: return false
+            }
+        }
+        return true
+    }
+
+    private func outcome(_ workers: [LoadWorker]) -> LoadOutcome {
         var outcome = LoadOutcome()
         for worker in workers {
             outcome.tally.add(worker.measurement.tally)
             for index in outcome.latencies.indices { outcome.latencies[index].add(worker.measurement.latencies[index]) }
             outcome.service.add(worker.measurement.service)
             outcome.seconds = max(outcome.seconds, worker.measuredSeconds)
+            outcome.ownNanoseconds += worker.ownTime.processor
+            outcome.ownWallNanoseconds += worker.ownTime.wall
         }
         if let first = workers.first, first.start != .max { outcome.began = first.wall(first.measureFrom) }
-        outcome.ownNanoseconds = ownNanoseconds
-        outcome.serverIsGone = outcome.tally.lost > 0 && workers.allSatisfy { $0.isForsaken }
+        if workers.allSatisfy({ $0.isForsaken }) {
+            outcome.serverIsGone = workers.contains { $0.gaveUp } || outcome.tally.lost > 0 && !answers()
+        }
         outcome.points = board.points
         if outcome.points.isEmpty, outcome.seconds > 0 {
             outcome.points = [TimePoint(seconds: outcome.seconds, rate: outcome.rate, errors: outcome.tally.errors, outcome.latency)]

@@ -11,12 +11,13 @@ extension LoadWorker {
             try poller.add(link.socket.descriptor, [.read, .write], token: connection.token)
             link.awaitsWriting = true
             connection.link = link
-        } catch { connectFailed(connection, error) }
+        } catch { connectFailed(connection, .cannotConnect(error)) }
     }
 
-    func connectFailed(_ connection: LoadConnection, _ error: SystemError) {
+    /// The connection does not stand: a load does not begin so, and one that has begun tries again.
+    func connectFailed(_ connection: LoadConnection, _ failure: LoadFailure) {
         connection.link = nil
-        guard start != .max else { return control.fail(.cannotConnect(error)) }
+        guard start != .max else { return control.fail(failure) }
         connection.isCut = true
         measurement.tally.connectsFailed += 1
         measurement.intervalErrors += 1
@@ -41,8 +42,8 @@ extension LoadWorker {
     func lose(_ connection: LoadConnection, orderly: Bool = false) {
         guard let link = connection.link else { return }
         poller.remove(link.socket.descriptor)
+        if start == .max || link.state != .open { return connectFailed(connection, .closedAtOnce) }
         connection.link = nil
-        if start == .max { return control.fail(.closedAtOnce) }
         if !orderly || connection.inFlight > 0 {
             measurement.tally.connectionsLost += 1
             connection.isCut = true

@@ -11,7 +11,7 @@ extension LoadWorker {
         if link.state == .connecting {
             if let error = link.socket.pendingError {
                 poller.remove(link.socket.descriptor)
-                return connectFailed(connection, error)
+                return connectFailed(connection, .cannotConnect(error))
             }
             guard event.writable else { return }
             greet(link, connection)
@@ -63,7 +63,8 @@ extension LoadWorker {
     func greeted(_ link: LoadConnection.Link, _ connection: LoadConnection) throws(ReplyError) -> Bool {
         guard let reply = try parser.parseFirst(link.input) else { return false }
         if reply.outcome == .refused {
-            control.fail(.refused(Printable.text(link.input, reply.content)))
+            poller.remove(link.socket.descriptor)
+            connectFailed(connection, .refused(Printable.text(link.input, reply.content)))
             return false
         }
         link.input.consume(reply.end)
@@ -79,8 +80,9 @@ extension LoadWorker {
         if closes { return lose(connection, orderly: true) }
         // What nobody asked for.
         if connection.inFlight == 0, !link.input.isEmpty { throw .foreign }
-        let isBatchDone = connection.inFlight == 0 || connection.allowed != .max
-        if end > 0, connection.allowed > 0, isBatchDone { markReady(Int(connection.token)) }
+        guard end > 0 else { return }
+        let isNextDue = plan.pace == .closed ? connection.inFlight == 0 : due(connection, now) <= now
+        if isNextDue { markReady(Int(connection.token)) }
     }
 
     /// Takes the replies that have come whole: where the last one ends, and whether the server closes the connection behind it.

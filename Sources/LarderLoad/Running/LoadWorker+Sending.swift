@@ -4,20 +4,19 @@ import LarderBytes
 import LarderPlatform
 
 extension LoadWorker {
-    /// Sends what the connection may send, in one call.
+    /// Sends what is due on the connection and has room, in one call.
     func send(_ connection: LoadConnection) {
         guard let link = connection.link, link.state == .open, link.rest.isEmpty else { return }
         let now = clock.elapsed()
-        while connection.allowed > 0, connection.hasRoom {
+        while connection.hasRoom {
             let intended = due(connection, now)
-            guard let operation = connection.next() else { break }
-            if connection.allowed != .max { connection.allowed -= 1 }
+            guard intended <= now, intended < end, let operation = connection.next() else { break }
             write(operation, connection, intended: intended, now: now)
         }
         transmit(link, connection)
     }
 
-    /// When the request that the connection takes next was due.
+    /// When the request that the connection takes next is due; in a closed loop now.
     func due(_ connection: LoadConnection, _ now: Int64) -> Int64 {
         if let schedule { return schedule.due(connection.taken * connections.count + Int(connection.token)) }
         if plan.pace != .closed, let record = connection.nextRecord { return start + time(ofRecord: record) }

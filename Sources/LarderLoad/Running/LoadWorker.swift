@@ -53,6 +53,8 @@ final class LoadWorker: @unchecked Sendable {
 
     var measurement: Measurement
     var interval = 0
+    /// What this thread cost.
+    var ownTime = OwnTime()
 
     var start: Int64 = .max
     var measureFrom: Int64 = .max
@@ -142,14 +144,12 @@ final class LoadWorker: @unchecked Sendable {
         start = signal
         measureFrom = signal + plan.warmupNanoseconds
         end = measureFrom + plan.durationNanoseconds
+        lastConnected = signal
         if case .rate(let rate) = plan.pace, trace == nil {
             schedule = Schedule(start: signal, rate: rate, threads: plan.threads, thread: thread)
         }
         if case .closed = plan.pace {
-            for (index, connection) in connections.enumerated() {
-                connection.allowed = .max
-                markReady(index)
-            }
+            for index in connections.indices { markReady(index) }
         }
     }
 
@@ -165,6 +165,10 @@ final class LoadWorker: @unchecked Sendable {
     }
 
     var hasLostConnections = false
+    /// When a connection last stood.
+    var lastConnected: Int64 = 0
+    /// Whether it ended because no connection could be made any more.
+    var gaveUp = false
 
     var nextDue: Int64 {
         if let schedule { return schedule.due(cursor) }
@@ -183,11 +187,13 @@ final class LoadWorker: @unchecked Sendable {
     /// Does what the time asks for; false when the run is over.
     func turn(_ now: Int64) -> Bool {
         while now >= intervalEnd, drainUntil == .max { closeInterval() }
+        if !ownTime.isRunning, now >= measureFrom, drainUntil == .max { ownTime.begin(clock) }
         if hasLostConnections { reconnect(now) }
         if drainUntil == .max {
-            if now >= end || control.isStopped || isExhausted {
+            if now >= end || control.isStopped || isExhausted || isForlorn(now) {
                 drainUntil = now + plan.drainNanoseconds
                 sendingEnded = now
+                ownTime.end(clock)
             } else {
                 release(now)
                 sendReady()
@@ -205,14 +211,27 @@ final class LoadWorker: @unchecked Sendable {
         connections.allSatisfy { ($0.isExhausted && $0.inFlight == 0) || ($0.link == nil && $0.reconnectAt == .max) }
     }
 
-    /// Lets connections send what has become due.
+    /// Makes the connections ready for which something has come due. However much it is, each is looked at once.
     func release(_ now: Int64) {
-        while nextDue <= now {
-            let index = schedule == nil ? traceOrder[cursor].connection : cursor % connections.count
-            connections[index].allowed += 1
-            markReady(index)
-            cursor += 1
+        guard let schedule else {
+            while nextDue <= now {
+                markReady(traceOrder[cursor].connection)
+                cursor += 1
+            }
+            return
         }
+        let count = schedule.count(until: now)
+        guard count > cursor else { return }
+        for number in cursor..<min(count, cursor + connections.count) { markReady(number % connections.count) }
+        cursor = count
+    }
+
+    /// Whether a run that no clock ends has had no connection for so long that there will be none.
+    func isForlorn(_ now: Int64) -> Bool {
+        guard !plan.isTimed else { return false }
+        if connections.contains(where: { $0.link?.state == .open }) { lastConnected = now }
+        gaveUp = now - lastConnected >= plan.patienceNanoseconds
+        return gaveUp
     }
 
     func markReady(_ index: Int) {
@@ -233,35 +252,11 @@ final class LoadWorker: @unchecked Sendable {
         readySpare.removeAll(keepingCapacity: true)
     }
 
-    // MARK: Counting
-
-    func closeInterval(isLast: Bool = false) {
-        board.deposit(interval, thread: thread, measurement.interval, errors: measurement.intervalErrors, isLast: isLast)
-        measurement.beginInterval()
-        interval += 1
-        ledger?.flush()
-    }
-
-    /// What came due and was never sent has waited until sending ended: hiding it would hide a stall at the end.
-    func countUnsent() {
-        let ended = min(end, sendingEnded)
-        release(ended - 1)
-        for connection in connections {
-            while connection.allowed > 0 {
-                let intended = due(connection, ended)
-                guard let operation = connection.next() else { break }
-                connection.allowed -= 1
-                measurement.tally.unsent += 1
-                if intended >= measureFrom { measurement.countWait(operation.kind, intended: intended, until: ended) }
-            }
-        }
-    }
-
     func finish(_ now: Int64) {
         if start != .max {
             isForsaken = connections.allSatisfy { $0.isDead }
             measurement.tally.sent = connections.reduce(0) { $0 + $1.taken }
-            if plan.pace != .closed { countUnsent() }
+            countUnsent()
             for connection in connections { forgetInFlight(connection, now) }
             closeInterval(isLast: true)
         }

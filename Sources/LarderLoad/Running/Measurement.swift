@@ -37,12 +37,12 @@ struct Measurement {
         }
     }
 
-    /// A request that waited from `intended` until `end` and was given up then: its latency is at least that.
-    mutating func countWait(_ operation: LoadOperation, intended: Int64, until end: Int64) {
-        latencies[Int(operation.rawValue)].record(LatencyLimits.bounded(end - intended))
+    /// Requests that waited from `intended` until `end` and were given up then: their latency is at least that.
+    mutating func countWait(_ operation: LoadOperation, intended: Int64, until end: Int64, count: Int = 1) {
+        latencies[Int(operation.rawValue)].record(LatencyLimits.bounded(end - intended), count: UInt64(count))
     }
 
-    /// The same of a request that was sent.
+    /// The same of one request that was sent.
     mutating func countWait(_ request: InFlight, until end: Int64) {
         countWait(request.operation, intended: request.intended, until: end)
         if isOpenLoop { service.record(LatencyLimits.bounded(end - request.sent)) }

@@ -23,7 +23,9 @@ enum Probe {
         while expected > 0 {
             do throws(ConnectionError) { try connection.receive(into: &input) } catch { throw failure(error) }
             while expected > 0, let reply = try parse(parser, input) {
-                if reply.outcome == .refused { throw refusal(reply, input, plan.manner.dialect) }
+                if reply.outcome == .refused || isElsewhere(reply, input, plan.manner.dialect) {
+                    throw refusal(reply, input, plan.manner.dialect)
+                }
                 input.consume(reply.end)
                 expected -= 1
             }
@@ -40,6 +42,13 @@ enum Probe {
         do throws(ReplyError) { return try parser.parseFirst(input) } catch {
             throw .foreign(error, said: Printable.text(input, ByteRange(start: 0, count: min(60, input.count))))
         }
+    }
+
+    /// Whether Larder says over HTTP that there is no such namespace or path, and not that there is no such key.
+    private static func isElsewhere(_ reply: LoadReply, _ input: borrowing ByteBuffer, _ dialect: LoadDialect) -> Bool {
+        guard dialect == .http, reply.outcome == .miss else { return false }
+        let sentence = Printable.text(input, reply.content)
+        return sentence.contains("no such namespace") || sentence.contains("Nothing is here")
     }
 
     private static func refusal(_ reply: LoadReply, _ input: borrowing ByteBuffer, _ dialect: LoadDialect) -> LoadFailure {

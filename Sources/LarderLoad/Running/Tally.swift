@@ -101,6 +101,9 @@ package struct RefusalCount: Sendable {
         }
     }
 
+    /// Name and first sentence of the most frequent kind.
+    package func first(_ dialect: LoadDialect) -> String? { named(dialect).first.map { "\($0.name) \($0.sentence)" } }
+
     /// Name, count and first sentence of each kind, the most frequent first.
     package func named(_ dialect: LoadDialect) -> [(name: String, count: Int, sentence: String)] {
         entries.sorted { $0.count > $1.count }.map { entry in

@@ -19,10 +19,11 @@ package struct Ramp: Equatable, Sendable {
         self.stepsMax = stepsMax
     }
 
-    /// The rate of step `number`, 0 being the first; nil when there is no such step.
+    /// The rate of step `number`, 0 being the first; nil when there is no such step, or nobody could send so much.
     package func rate(_ number: Int) -> Double? {
         guard number < stepsMax else { return nil }
-        return (0..<number).reduce(from) { rate, _ in rate * factor }
+        let rate = (0..<number).reduce(from) { rate, _ in rate * factor }
+        return rate <= Schedule.rateMax ? rate : nil
     }
 
     /// Whether a step held: what was asked for was answered, in time, and without an error.

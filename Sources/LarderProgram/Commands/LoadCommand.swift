@@ -14,8 +14,8 @@ struct LoadCommand: ParsableCommand {
             Without --rate each connection sends the next requests when the last are answered (closed loop). With --rate, requests \
             are sent when they are due, and latency counts from then, so that a stall of the server shows. docs/load.md says more.
 
-            Exit status: 0 done; 1 the server could not be loaded or was gone at the end, or --verify or --check found something \
-            wrong, or --verify had nothing to judge.
+            Exit status: 0 done; 1 the server could not be loaded, refused everything or was gone at the end, or --verify or \
+            --check found something wrong, or --verify had nothing to judge.
             """)
 
     @OptionGroup var server: ServerOptions
@@ -25,7 +25,11 @@ struct LoadCommand: ParsableCommand {
     @OptionGroup(title: "What to write") var outputs: LoadOutputOptions
     @OptionGroup var format: OutputFormat
 
-    func validate() throws { try judging.validate(shape, content) }
+    func validate() throws {
+        try judging.validate(shape, content)
+        try idleOptions()
+        try outputs.validate(judging, trace: content.trace)
+    }
 
     func run() throws {
         let environment = ProcessInfo.processInfo.environment
@@ -34,6 +38,7 @@ struct LoadCommand: ParsableCommand {
         let manner = Manner(
             dialect: shape.dialect, host: location.description, credentials: try server.key(environment: environment)?.bytes,
             namespace: content.namespace, path: content.path)
+        try shape.allowConnections()
         let stop = StopSwitch()
         try Self.watchSignals(stop)
         let conductor = LoadConductor(
@@ -43,13 +48,20 @@ struct LoadCommand: ParsableCommand {
         let report = try conductor.conduct()
         try format.write(LoadOutput(report))
         try outputs.write(report)
-        if let failure = Self.shortcoming(report.outcome, judging, location) { throw failure }
+        if let failure = Self.shortcoming(report, judging, location) { throw failure }
     }
 
     /// Why a load that was carried out is no success.
-    static func shortcoming(_ outcome: LoadOutcome, _ judging: LoadJudgingOptions, _ location: ServerLocation) -> CommandFailure? {
+    static func shortcoming(_ report: LoadReport, _ judging: LoadJudgingOptions, _ location: ServerLocation) -> CommandFailure? {
+        let outcome = report.ended
         if let faults = outcome.faults, faults.total > 0 {
             return CommandFailure(.failed, "\(location): \(faults.total) answers were wrong")
+        }
+        // Of a ramp the best step: the last one may be refused.
+        let tally = report.outcome.tally
+        if tally.refused > 0, tally.refused == tally.repliesTotal {
+            let first = tally.refusals.first(report.dialect) ?? ""
+            return CommandFailure(.failed, "\(location): every request that was answered was refused: \(first)")
         }
         // Whoever records wants to see the server go.
         if outcome.serverIsGone, judging.record == nil {

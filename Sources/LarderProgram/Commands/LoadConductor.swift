@@ -28,13 +28,15 @@ struct LoadConductor {
         let workload = Workload(
             keys: keys, keyCount: content.keyCount, popularity: popularity, mix: mix, valueBytes: sizes, lifetimes: lifetimes,
             seed: seed)
+        let base = plan(.workload(workload, .mixed(owned: judging.judges)))
+        // A record of an earlier load is kept until it is known that there will be another.
+        if judging.record != nil { try probe(base) }
         let file = try recordFile(workload)
         let ledgers = judging.judges ? makeLedgers(workload, file) : []
         let filled = content.fill ? try fill(workload, ledgers) : nil
 
         var report: LoadReport
-        let base = plan(.workload(workload, .mixed(owned: judging.judges)))
-        if let filled, stop.isOn {
+        if let filled, stop.isOn || Self.stored(filled) < Int(workload.keyCount) {
             report = self.report(describe(workload) + [("phase", "the keys were being stored")], filled)
         } else if shape.ramp {
             report = try ramp(base, description: describe(workload))
@@ -73,13 +75,23 @@ struct LoadConductor {
             address: address, manner: manner, content: .workload(workload, .filling), connections: shape.connections,
             threads: shape.threads, depth: max(shape.pipeline, Self.bulkDepth), durationNanoseconds: Self.bulkNanoseconds)
         plan.durationIsLimit = true
+        plan.reconnects = shape.reconnect && !judging.judges
         let outcome = try run(plan, ledgers, "fill")
-        let stored = outcome.tally.repliesTotal - outcome.tally.refused
-        guard stored == Int(workload.keyCount) || stop.isOn else {
-            let reason = outcome.tally.refusals.named(manner.dialect).first.map { ": \($0.name) \($0.sentence)" } ?? ""
-            throw CommandFailure(.failed, "\(location): only \(stored) of \(workload.keyCount) keys could be stored\(reason)")
+        let stored = Self.stored(outcome)
+        // Whoever records wants to see the server go, and what it promised until then.
+        guard stored == Int(workload.keyCount) || stop.isOn || (judging.record != nil && outcome.serverIsGone) else {
+            throw CommandFailure(
+                .failed, "\(location): only \(stored) of \(workload.keyCount) keys could be stored\(reason(outcome))")
         }
         return outcome
+    }
+
+    private static func stored(_ filled: LoadOutcome) -> Int { filled.tally.repliesTotal - filled.tally.refused }
+
+    /// Why not everything was answered, as far as it is known.
+    private func reason(_ outcome: LoadOutcome) -> String {
+        if outcome.serverIsGone { return ": the server was gone" }
+        return outcome.tally.refusals.first(manner.dialect).map { ": \($0)" } ?? ""
     }
 
     private func ramp(_ base: LoadPlan, description: [(name: String, value: String)]) throws(CommandFailure) -> LoadReport {
@@ -90,7 +102,7 @@ struct LoadConductor {
             var plan = base
             plan.pace = .rate(rate)
             plan.drainNanoseconds = 2_000_000_000
-            let outcome = try run(plan, [], "step of \(Int(rate))/s")
+            let outcome = try run(plan, [], "step of \(Figures.rate(rate))/s")
             // A step that was cut short says nothing, and is shown when there is no other.
             if stop.isOn, !steps.isEmpty { break }
             if stop.isOn { return report(description, outcome) }
@@ -142,12 +154,13 @@ struct LoadConductor {
             connections: min(shape.connections, keys.count), depth: max(shape.pipeline, Self.bulkDepth),
             durationNanoseconds: Self.bulkNanoseconds)
         plan.durationIsLimit = true
+        plan.reconnects = shape.reconnect
         let ledger = ThreadLedger(promises, slack: manner.dialect.lifetimeSlack)
         let outcome = try run(plan, [ledger], "check")
         let judged = outcome.faults?.judged ?? 0
         guard judged == keys.count else {
-            let reason = outcome.tally.refusals.named(manner.dialect).first.map { ": \($0.name) \($0.sentence)" } ?? ""
-            throw CommandFailure(.failed, "\(location): only \(judged) of \(keys.count) keys could be read\(reason)")
+            throw CommandFailure(
+                .failed, "\(location): only \(judged) of \(keys.count) keys could be read\(reason(outcome))")
         }
         var description = describe("check", path)
         description.append(("promised", "\(promises.acknowledgements) acknowledgements of \(keys.count) keys"))
@@ -170,6 +183,10 @@ struct LoadConductor {
             progress.clear()
             throw failure(error)
         }
+    }
+
+    private func probe(_ plan: LoadPlan) throws(CommandFailure) {
+        do throws(LoadFailure) { try LoadRun.probe(plan) } catch { throw failure(error) }
     }
 
     private func failure(_ failure: LoadFailure) -> CommandFailure {
@@ -226,7 +243,7 @@ struct LoadConductor {
 
     private func describe(_ name: String, _ value: String) -> [(name: String, value: String)] {
         let pace =
-            shape.ramp ? "ramp" : shape.rate.map { "open loop, \(Figures.count(Int($0)))/s" } ?? (content.traceSpeed == nil ? "closed loop" : "as recorded")
+            shape.ramp ? "ramp" : shape.rate.map { "open loop, \(Figures.rate($0))/s" } ?? (content.traceSpeed == nil ? "closed loop" : "as recorded")
         let load = "\(pace); \(shape.connections) connections, \(shape.pipeline) in flight each, \(shape.threads) thread\(shape.threads == 1 ? "" : "s")"
         return [("server", "\(location), \(manner.dialect.rawValue)")] + (judging.check == nil ? [("load", load)] : []) + [(name, value)]
     }

@@ -1,6 +1,7 @@
 // The options of `larder load`, and what they may not say.
 
 import ArgumentParser
+import Foundation
 import LarderLoad
 import LarderPlatform
 
@@ -59,12 +60,13 @@ struct LoadShapeOptions: ParsableArguments {
         guard (1...256).contains(threads) else { throw ValidationError("--threads is 1 to 256") }
         guard connections % threads == 0 else { throw ValidationError("--connections is a multiple of --threads") }
         guard (1...4_096).contains(pipeline) else { throw ValidationError("--pipeline is 1 to 4096") }
-        if let rate, !(rate > 0 && rate <= 100_000_000) { throw ValidationError("--rate is above 0 and at most 100000000") }
+        if let rate, !(rate > 0 && rate <= Schedule.rateMax) { throw ValidationError("--rate is above 0 and at most 100000000") }
         guard durationNanoseconds > 0, durationNanoseconds <= Self.durationMax else { throw ValidationError("--duration is above 0 and at most 24h") }
         guard warmup <= Self.durationMax else { throw ValidationError("--warmup is at most 24h") }
         if let requests, requests < 1 { throw ValidationError("--requests is at least 1") }
-        guard rampFrom > 0, rampFactor > 1, rampFactor <= 100, rampLimit > 0 else {
-            throw ValidationError("--ramp-from and --ramp-limit are above 0, --ramp-factor above 1 and at most 100")
+        guard rampFrom > 0, rampFrom <= Schedule.rateMax, rampFactor > 1, rampFactor <= 100, rampLimit > 0 else {
+            throw ValidationError(
+                "--ramp-from is above 0 and at most 100000000, --ramp-limit above 0, --ramp-factor above 1 and at most 100")
         }
         if ramp, rate != nil || requests != nil { throw ValidationError("--ramp chooses the rates itself, and each step lasts --duration") }
     }
@@ -180,9 +182,6 @@ struct LoadJudgingOptions: ParsableArguments {
         if judges, shape.ramp { throw ValidationError("--ramp looks for a rate; judge at one, with --rate") }
         if judges, content.keyCount < UInt64(shape.connections) { throw ValidationError("--verify and --record need as many keys as connections") }
         if judges, content.keyCount > KeyState.keysMax { throw ValidationError("--verify and --record remember every key, of \(KeyState.keysMax) at most") }
-        if shape.dialect == .memcached, let lifetimes = content.lifetimes, lifetimes.maximum > 30 * 86_400_000 {
-            throw ValidationError("memcached takes a lifetime above 30 days for a date")
-        }
     }
 }
 
@@ -196,6 +195,16 @@ struct LoadOutputOptions: ParsableArguments {
 
     @Flag(help: "Show no progress.")
     var quiet = false
+
+    /// Refuses a file that would be read and written, or written twice.
+    func validate(_ judging: LoadJudgingOptions, trace: String?) throws {
+        var taken: [String: String] = [:]
+        let files = [("--hdr", hdr), ("--report", report), ("--record", judging.record), ("--check", judging.check), ("--trace", trace)]
+        for case (let name, let path?) in files {
+            let real = URL(fileURLWithPath: path).standardizedFileURL.resolvingSymlinksInPath().path
+            if let other = taken.updateValue(name, forKey: real) { throw ValidationError("\(other) and \(name) name the same file") }
+        }
+    }
 }
 
 enum LoadText {

@@ -86,6 +86,8 @@ struct LoadOutput: Printable {
     let points: [Point]
     /// The steps of a ramp.
     let steps: [Step]?
+    /// What the last step that held offered.
+    let knee: Double?
     let judged: Judged?
     /// Processor time of the generator for a request, in microseconds.
     let ownMicrosecondsPerRequest: Double
@@ -94,7 +96,7 @@ struct LoadOutput: Printable {
 
     enum CodingKeys: CodingKey {
         case description, seconds, requests, requestsPerSecond, hits, misses, sentBytes, receivedBytes, latency, errors, points,
-            steps, judged, ownMicrosecondsPerRequest, warnings
+            steps, knee, judged, ownMicrosecondsPerRequest, warnings
     }
 
     init(_ report: LoadReport) {
@@ -123,6 +125,7 @@ struct LoadOutput: Printable {
                 offered: $0.offered, requestsPerSecond: $0.outcome.rate, errors: $0.outcome.tally.errors, holds: $0.holds,
                 latency: Latency(LatencyRow("all", $0.outcome.latency)))
         }
+        knee = report.knee?.offered
         judged = outcome.faults.map {
             Judged(
                 reads: $0.judged, lost: $0[.lost], wrong: $0[.wrong], expiredButAlive: $0[.expiredAlive],
@@ -137,9 +140,19 @@ struct LoadOutput: Printable {
 }
 
 extension LoadOutputOptions {
-    /// Finds out whether the files can be written, while nothing has been measured yet.
+    /// Finds out whether the files can be written, while nothing has been measured yet. What is in them stays, and where there
+    /// is none there is none: the load may not begin.
     func prepare() throws(CommandFailure) {
-        for path in [hdr, report].compactMap({ $0 }) { try Self.write("", to: path) }
+        for path in [hdr, report].compactMap({ $0 }) {
+            try Self.attempt(path) { file in
+                if FileManager.default.fileExists(atPath: path) {
+                    try FileHandle(forWritingTo: file).close()
+                } else {
+                    try Data().write(to: file, options: .withoutOverwriting)
+                    try FileManager.default.removeItem(at: file)
+                }
+            }
+        }
     }
 
     /// Writes the files that were asked for.
@@ -149,10 +162,14 @@ extension LoadOutputOptions {
     }
 
     private static func write(_ text: String, to path: String) throws(CommandFailure) {
+        try attempt(path) { try Data(text.utf8).write(to: $0) }
+    }
+
+    private static func attempt(_ path: String, _ body: (URL) throws -> Void) throws(CommandFailure) {
         if (try? URL(fileURLWithPath: path).resourceValues(forKeys: [.isDirectoryKey]))?.isDirectory == true {
             throw CommandFailure(.failed, "\(path): is a directory; say the name of a file in it")
         }
-        do { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) } catch {
+        do { try body(URL(fileURLWithPath: path)) } catch {
             throw CommandFailure(.failed, "\(path): cannot be written: \(error.localizedDescription)")
         }
     }
