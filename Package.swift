@@ -146,7 +146,7 @@ let package = Package(
         .testTarget(
             name: "LarderSystemTests",
             dependencies: [
-                "LarderBytes", "LarderPlatform", "LarderSimulation", "LarderWire", "larder", "CTestProbe", "TestFigures",
+                "LarderBytes", "LarderPersistence", "LarderPlatform", "LarderSimulation", "LarderWire", "larder", "CTestProbe", "TestFigures",
             ],
             exclude: ["sdk_check.py"],
             swiftSettings: testSettings),

@@ -1,5 +1,6 @@
 import Foundation
 import LarderBytes
+import LarderPlatform
 import LarderWire
 import Testing
 
@@ -74,6 +75,16 @@ import Testing
         try server.start()
         let shown = try HTTPClient(port: server.port).call("GET", "/kv/default").text
         #expect(shown.contains(#""eviction":"s3-fifo""#) && shown.contains(#""bytes_max":2097152"#), "\(shown)")
+        // Until the next start, which reads the settings.
+        let client = try BlockingConnection(host: "127.0.0.1", port: server.port, timeoutMilliseconds: 60_000)
+        try client.send(Array("*4\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$9\r\nmaxmemory\r\n$3\r\n3mb\r\n*1\r\n$4\r\nPING\r\n".utf8).span.bytes)
+        var answer = ByteBuffer()
+        while answer.count < 12 { try client.receive(into: &answer) }
+        #expect(Array(answer.bytes) == Array("+OK\r\n+PONG\r\n".utf8))
+        #expect(try HTTPClient(port: server.port).call("GET", "/kv/default").text.contains(#""bytes_max":3145728"#))
+        #expect(server.stop() == 0)
+        try server.start()
+        #expect(try HTTPClient(port: server.port).call("GET", "/kv/default").text.contains(#""bytes_max":2097152"#))
         server.kill()
         let data = server.directory + "/data"
         let refused = ServerProcess.run(["serve", "--listen", "127.0.0.1:0", "--data", data])

@@ -46,6 +46,14 @@ import Testing
         #expect(deleted.output.contains(#""status" : "deleting""#), "\(deleted.output)")
     }
 
+    @Test(arguments: ["--seed abc", "--seed -1", "--seed", "--count x", "--steps -5", "--from 18446744073709551615 --count 2"])
+    func `a seed that is no number searched a thousand others`(_ words: String) {
+        let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("larder-simulate")
+        let refused = ServerProcess.run(words.split(separator: " ").map(String.init), program: program.path)
+        #expect(refused.status == 64)
+        #expect(refused.output.hasPrefix("usage: larder-simulate"))
+    }
+
     @Test func `words too long for the protocol ended the program`() throws {
         let server = try started()
         defer { server.removeDirectory() }

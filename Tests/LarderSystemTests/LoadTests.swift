@@ -89,6 +89,65 @@ import Testing
         #expect(try String(contentsOfFile: page, encoding: .utf8).contains("<svg"))
     }
 
+    @Test func `a namespace that is not there ends a load before it begins`() throws {
+        let server = ServerProcess(arguments: ["--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        for dialect in ["binary", "http"] {
+            let result = load(server, "--dialect", dialect, "--namespace", "nosuch", "--mix", "set", "--requests", "10")
+            #expect(result.status == 1)
+            #expect(result.error.contains("no such namespace"), "\(result.error)")
+        }
+    }
+
+    @Test func `a fill that is recorded tells what was promised when the server is killed in it`() throws {
+        let server = ServerProcess(arguments: ["--durability", "always"])
+        defer { server.removeDirectory() }
+        try server.start()
+        let file = server.directory + "/acks"
+        let done = DispatchSemaphore(value: 0)
+        let result = Outcome()
+        let port = server.port
+        Thread {
+            result.set(
+                ServerProcess.run([
+                    "load", "--server", "127.0.0.1:\(port)", "--quiet", "--fill", "--record", file, "--connections", "8", "--key-count", "1000000",
+                ]))
+            done.signal()
+        }.start()
+        RecordedLoad.wait(for: 6_240, in: file) { result.status == nil }
+        server.kill()
+        done.wait()
+        #expect(result.status == 0, "\(result.text)")
+        #expect(result.text.contains("the keys were being stored"), "\(result.text)")
+        try server.start()
+        #expect(load(server, "--check", file).status == 0)
+    }
+
+    @Test func `a load raises its limit of open files, and says first when it may not`() throws {
+        let server = ServerProcess(arguments: ["--durability", "off"])
+        defer { server.removeDirectory() }
+        try server.start()
+        func limited(_ limit: String) throws -> (status: Int32, error: String) {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            let load = "'\(ServerProcess.binary)' load --server 127.0.0.1:\(server.port) --quiet --connections 100 --requests 1000"
+            process.arguments = ["-c", "ulimit \(limit) 90 && exec \(load)"]
+            let error = Pipe()
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = error
+            try process.run()
+            let text = String(decoding: error.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            process.waitUntilExit()
+            return (process.terminationStatus, text)
+        }
+        let raised = try limited("-Sn")
+        #expect(raised.status == 0, "\(raised.error)")
+        let refused = try limited("-n")
+        #expect(refused.status == 1)
+        #expect(refused.error.contains("needs 166 open files, and this process may have 90"), "\(refused.error)")
+    }
+
     @Test func `a replay that its duration cuts off says so`() throws {
         let server = ServerProcess(arguments: ["--durability", "off"])
         defer { server.removeDirectory() }

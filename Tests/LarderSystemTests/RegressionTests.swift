@@ -109,20 +109,6 @@ import Testing
         #expect(most <= 8, "\(most) segments")
     }
 
-    @Test func `a signal during loading was heard only when all was loaded`() throws {
-        let server = ServerProcess()
-        defer { server.removeDirectory() }
-        try server.start()
-        server.kill()
-        // Nobody writes to this pipe, so whoever opens it to read waits.
-        let segment = server.dataDirectory + "/wal-0000000001"
-        try FileManager.default.removeItem(atPath: segment)
-        #expect(mkfifo(segment, 0o600) == 0)
-        let loading = try server.startLoading()
-        #expect(server.stop() == 0)
-        #expect(loading.wait(for: "stopped while loading", seconds: 20) != nil, "\(loading.text)")
-    }
-
     @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit")))
     func `clients took the descriptors that the log needed`() throws {
         let server = ServerProcess(arguments: ["--workers", "2", "--snapshot-log-bytes", "1MiB"])

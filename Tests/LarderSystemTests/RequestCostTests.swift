@@ -8,10 +8,35 @@ import Testing
 /// What a batch of requests costs a worker, in figures that do not depend on how busy the machine is. Counted in the real
 /// program, from outside.
 @Suite("Cost of requests", .serialized) struct RequestCostTests {
+    enum Dialect: String, CaseIterable {
+        case binary, http, resp, memcached
+
+        /// A client; a call sends a batch of 32 requests and receives the replies.
+        fileprivate func connect(_ port: UInt16, isWriting: Bool) throws -> () throws -> Void {
+            switch self {
+            case .binary: try RequestCostTests.binary(port, isWriting: isWriting)
+            case .http: try RequestCostTests.http(port, isWriting: isWriting)
+            case .resp: try RequestCostTests.resp(port, isWriting: isWriting)
+            case .memcached: try RequestCostTests.memcached(port, isWriting: isWriting)
+            }
+        }
+
+        /// Some more than there are now.
+        fileprivate func instructionsMax(_ isWriting: Bool) -> Int {
+            switch self {
+            case .binary: isWriting ? 2_450 : 1_650
+            case .http: isWriting ? 8_700 : 7_000
+            case .resp: isWriting ? 2_600 : 1_750
+            case .memcached: isWriting ? 2_650 : 1_850
+            }
+        }
+    }
+
     /// One to learn of it, one to receive, one to send.
-    @Test(arguments: [false, true]) func `a batch of requests takes three system calls`(_ isWriting: Bool) throws {
+    @Test(arguments: Dialect.allCases, [false, true])
+    func `a batch of requests takes three system calls`(_ dialect: Dialect, _ isWriting: Bool) throws {
         let batches = 200
-        let count = try Self.count(batches, { try Self.binary($0, isWriting: isWriting) }, probe_system_calls)
+        let count = try Self.count(batches, { try dialect.connect($0, isWriting: isWriting) }, probe_system_calls)
         // It also wakes up once a second for nothing.
         #expect(count <= batches * 3 + 20, "\(count) system calls for \(batches) batches")
         #expect(count >= batches * 3 - 3, "\(count) system calls for \(batches) batches")
@@ -19,26 +44,11 @@ import Testing
 
     #if arch(x86_64)
     /// From the reading of the socket to the reply: the worker's own instructions, not the kernel's.
-    @Test(arguments: [(false, 1_650), (true, 2_450)]) func `a request takes so many instructions`(_ isWriting: Bool, most: Int) throws {
-        try expectInstructions("binary", isWriting, atMost: most) { try Self.binary($0, isWriting: isWriting) }
-    }
-
-    @Test(arguments: [(false, 1_850), (true, 2_650)])
-    func `a request of memcached takes so many instructions`(_ isWriting: Bool, most: Int) throws {
-        try expectInstructions("memcached", isWriting, atMost: most) { try Self.memcached($0, isWriting: isWriting) }
-    }
-
-    @Test(arguments: [(false, 1_750), (true, 2_600)])
-    func `a request of RESP takes so many instructions`(_ isWriting: Bool, most: Int) throws {
-        try expectInstructions("RESP", isWriting, atMost: most) { try Self.resp($0, isWriting: isWriting) }
-    }
-
-    private func expectInstructions(
-        _ dialect: String, _ isWriting: Bool, atMost most: Int, _ connect: (UInt16) throws -> () throws -> Void
-    ) throws {
+    @Test(arguments: Dialect.allCases, [false, true])
+    func `a request takes so many instructions`(_ dialect: Dialect, _ isWriting: Bool) throws {
         let batches = 2
-        let each = try Self.count(batches, connect, probe_instructions) / (batches * 32)
-        #expect(each <= most && each > 200, "\(each) instructions a request")
+        let each = try Self.count(batches, { try dialect.connect($0, isWriting: isWriting) }, probe_instructions) / (batches * 32)
+        #expect(each <= dialect.instructionsMax(isWriting) && each > 200, "\(each) instructions a request")
         if ProcessInfo.processInfo.environment["LARDER_MEASURE"] == "1" {
             print("\(dialect) \(isWriting ? "write" : "read"): \(each) instructions")
         }
@@ -85,6 +95,25 @@ import Testing
                 "*3\r\n$3\r\nSET\r\n\(key)$100\r\n\(value)\r\n", "+OK\r\n", "*2\r\n$3\r\nGET\r\n\(key)", "$100\r\n\(value)\r\n"
             )
         }
+    }
+
+    /// The same for HTTP, whose replies name versions.
+    private static func http(_ port: UInt16, isWriting: Bool) throws -> () throws -> Void {
+        let client = try HTTPClient(port: port)
+        func exchange(isWriting: Bool) throws {
+            let requests = keys.map { key in
+                isWriting
+                    ? "PUT /kv/default/\(key) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n\(value)"
+                    : "GET /kv/default/\(key) HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            }
+            try client.send(raw: Array(requests.joined().utf8))
+            for _ in keys {
+                let answer = try client.receive()
+                #expect(answer.status / 100 == 2 && (isWriting || answer.body.count == 100))
+            }
+        }
+        try exchange(isWriting: true)
+        return { try exchange(isWriting: isWriting) }
     }
 
     /// The same for the binary protocol.

@@ -128,11 +128,11 @@ final class ServerProcess {
     func removeDirectory() { try? FileManager.default.removeItem(atPath: directory) }
 
     /// Runs the program to its end.
-    static func run(_ arguments: [String], environment: [String: String] = [:], input: Data? = nil)
+    static func run(_ arguments: [String], environment: [String: String] = [:], input: Data? = nil, program: String = binary)
         -> (status: Int32, output: String, error: String)
     {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: binary)
+        process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
         process.environment = environment.merging(["PATH": "/usr/bin:/bin"]) { mine, _ in mine }
         let output = Pipe()

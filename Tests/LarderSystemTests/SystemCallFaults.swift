@@ -103,6 +103,23 @@ final class CallTrace {
         ([strace, "-D", "-qq"] + fault.arguments(server.dataDirectory, output), CallTrace(nil, output))
     }
 
+    /// A program to start a server under that writes down these calls, with all that goes through them; those that a machine lacks are
+    /// left out.
+    static func recorder(of calls: [String], output: String) -> [String] {
+        [strace, "-D", "-f", "-q", "-xx", "-s", "\(16 << 20)", "-o", output, "-e", "trace=" + calls.map { "?" + $0 }.joined(separator: ",")]
+    }
+
+    /// What a recorder wrote of a server that has ended; it ends a moment later.
+    static func recorded(of process: Int32, in output: String) throws -> String {
+        for _ in 0..<60_000 {
+            let text = try String(contentsOfFile: output, encoding: .utf8)
+            if text.split(separator: "\n").last?.hasPrefix("\(process) ") == true, text.contains("+++ exited with") { return text }
+            // Nobody tells when strace has written its last line.
+            usleep(1_000)
+        }
+        throw ServerProcess.DidNotStart(description: "\(output): strace does not end")
+    }
+
     /// Attaches to a server that runs.
     static func attach(_ fault: CallFault, to server: ServerProcess, output: String) throws -> CallTrace {
         try attach(fault.arguments(server.dataDirectory, output), to: server, output)
