@@ -3,7 +3,6 @@
 // The manifest is the first to say so: until it is published the new files count for nothing, and when it cannot be they are
 // removed.
 
-import LarderBytes
 import LarderEngine
 import LarderPlatform
 
@@ -114,9 +113,7 @@ struct RescueWriter {
         let name = FileName.segmentName(header.number)
         try naming(name) { () throws(SystemError) in
             let file = try files.open(FileName.temporaryName(name), .replace)
-            var bytes = ByteBuffer()
-            header.append(to: &bytes)
-            try file.writeAll(bytes.bytes, at: 0)
+            try SegmentFiles.write(header, to: file, bytes: SegmentHeader.byteCount)
             try file.sync()
             try file.close()
             try files.rename(FileName.temporaryName(name), to: name)

@@ -16,6 +16,13 @@ import Testing
         rig.store.poll()
     }
 
+    /// Cuts the power: everything is there again.
+    private func expectNothingLost(_ rig: Rig, seed: UInt64) throws {
+        let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: seed), history: rig.history)
+        #expect(report.reached == rig.history.last)
+        #expect(later.matchesHistory(report))
+    }
+
     @Test func `a log that failed stayed so until a restart`() throws {
         let rig = try failed()
         #expect(rig.set("refused", "3") == nil)
@@ -148,9 +155,7 @@ import Testing
         #expect(rig.log.state == .ok)
         rig.set("c", "3")
         rig.sync()
-        let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: 3), history: rig.history)
-        #expect(report.reached == rig.history.last)
-        #expect(later.matchesHistory(report))
+        try expectNothingLost(rig, seed: 3)
     }
 
     @Test func `attempts that fail come at longer and longer intervals, up to a minute`() throws {
@@ -193,9 +198,7 @@ import Testing
         #expect(rig.log.state == .ok)
         rig.set("b", "2")
         rig.sync()
-        let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: 5), history: rig.history)
-        #expect(report.reached == rig.history.last)
-        #expect(later.matchesHistory(report))
+        try expectNothingLost(rig, seed: 5)
     }
 
     /// The names of a directory are synced together: what a failed sync of them has forgotten, another thread's says is there.
@@ -224,9 +227,7 @@ import Testing
         keep(rig)
         keep(rig)
         #expect(rig.log.state == .ok)
-        let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: 7), history: rig.history)
-        #expect(report.reached == rig.history.last)
-        #expect(later.matchesHistory(report))
+        try expectNothingLost(rig, seed: 7)
     }
 
     @Test(arguments: [MemoryFileSystem.Call.rename, .syncDirectory])
@@ -249,9 +250,7 @@ import Testing
         #expect(rig.log.state == .ok)
         rig.set("b", "2")
         rig.sync()
-        let (later, report) = try Rig.start(rig.files.afterPowerCut(seed: 9), history: rig.history)
-        #expect(report.reached == rig.history.last)
-        #expect(later.matchesHistory(report))
+        try expectNothingLost(rig, seed: 9)
     }
 
     @Test func `a log that failed was healed only when the snapshot under way had come to its end`() throws {

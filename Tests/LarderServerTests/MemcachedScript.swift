@@ -18,7 +18,7 @@ struct MemcachedScript: Sendable, CustomTestStringConvertible {
         var configuration = ServerConfiguration()
         for setting in settings {
             if setting == "keys=bytes" { configuration.keyRule = .bytes }
-            if setting == "api-key" { configuration.apiKey = APIKey(bytes: Array("open sesame".utf8)) }
+            if setting == "api-key" { configuration.apiKey = APIKey(bytes: Array("open-sesame-1234".utf8)) }
             if setting == "value-bytes-max=10" { configuration.valueBytesMax = 10 }
         }
         return configuration

@@ -11,6 +11,20 @@ import Testing
         try #require(try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any])
     }
 
+    /// Runs a load that records, and as soon as something is promised the server goes away in the middle of it.
+    private func killed(_ server: ServerProcess, under arguments: [String], recordedIn file: String)
+        -> (status: Int32, output: String, error: String)
+    {
+        let end = Outcome()
+        let port = server.port
+        Thread { end.set(ServerProcess.run(["load", "--server", "127.0.0.1:\(port)", "--quiet"] + arguments)) }.start()
+        RecordedLoad.wait(for: 6_240, in: file) { !end.isThere }
+        server.kill()
+        let result = end.wait()
+        #expect(result.status == 0, "\(result.output)\(result.error)")
+        return result
+    }
+
     @Test(arguments: ["binary", "http"])
     func `every read is right`(dialect: String) throws {
         let server = ServerProcess(arguments: ["--durability", "off"])
@@ -34,24 +48,12 @@ import Testing
         defer { server.removeDirectory() }
         try server.start()
         let file = server.directory + "/acks"
-        let done = DispatchSemaphore(value: 0)
-        let result = Outcome()
-        let port = server.port
-        Thread {
-            result.set(
-                ServerProcess.run([
-                    "load", "--server", "127.0.0.1:\(port)", "--quiet", "--dialect", dialect, "--record", file, "--duration", "60s",
-                    "--connections", "8", "--threads", "2", "--pipeline", "4", "--key-count", "300", "--mix", "get:10,set:75,delete:15",
-                    "--ttl", "0:70,uniform:500ms-3s:30", "--values", "uniform:40-400",
-                ]))
-            done.signal()
-        }.start()
-        // As soon as something is promised, the server goes away in the middle of it.
-        RecordedLoad.wait(for: 6_240, in: file) { result.status == nil }
-        server.kill()
-        done.wait()
-        #expect(result.status == 0, "\(result.text)")
-        #expect(result.text.contains("8 connections lost"), "\(result.text)")
+        let result = killed(
+            server, under: [
+                "--dialect", dialect, "--record", file, "--duration", "60s", "--connections", "8", "--threads", "2", "--pipeline", "4",
+                "--key-count", "300", "--mix", "get:10,set:75,delete:15", "--ttl", "0:70,uniform:500ms-3s:30", "--values", "uniform:40-400",
+            ], recordedIn: file)
+        #expect(result.output.contains("8 connections lost"), "\(result.output)")
 
         try server.start()
         let check = load(server, "--dialect", dialect == "binary" ? "http" : "binary", "--check", file, "--json")
@@ -105,21 +107,9 @@ import Testing
         defer { server.removeDirectory() }
         try server.start()
         let file = server.directory + "/acks"
-        let done = DispatchSemaphore(value: 0)
-        let result = Outcome()
-        let port = server.port
-        Thread {
-            result.set(
-                ServerProcess.run([
-                    "load", "--server", "127.0.0.1:\(port)", "--quiet", "--fill", "--record", file, "--connections", "8", "--key-count", "1000000",
-                ]))
-            done.signal()
-        }.start()
-        RecordedLoad.wait(for: 6_240, in: file) { result.status == nil }
-        server.kill()
-        done.wait()
-        #expect(result.status == 0, "\(result.text)")
-        #expect(result.text.contains("the keys were being stored"), "\(result.text)")
+        let result = killed(
+            server, under: ["--fill", "--record", file, "--connections", "8", "--key-count", "1000000"], recordedIn: file)
+        #expect(result.output.contains("the keys were being stored"), "\(result.output)")
         try server.start()
         #expect(load(server, "--check", file).status == 0)
     }
@@ -216,10 +206,24 @@ import Testing
 
 /// The result of a program that runs on another thread.
 private final class Outcome: @unchecked Sendable {
-    private let lock = NSLock()
+    private let condition = NSCondition()
     private var value: (status: Int32, output: String, error: String)?
 
-    func set(_ value: (status: Int32, output: String, error: String)) { lock.withLock { self.value = value } }
-    var status: Int32? { lock.withLock { value?.status } }
-    var text: String { lock.withLock { value.map { $0.output + $0.error } ?? "" } }
+    func set(_ value: (status: Int32, output: String, error: String)) {
+        condition.withLock {
+            self.value = value
+            condition.broadcast()
+        }
+    }
+
+    var isThere: Bool { condition.withLock { value != nil } }
+
+    func wait() -> (status: Int32, output: String, error: String) {
+        condition.withLock {
+            while true {
+                if let value { return value }
+                condition.wait()
+            }
+        }
+    }
 }

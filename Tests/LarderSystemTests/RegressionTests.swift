@@ -109,6 +109,20 @@ import Testing
         #expect(most <= 8, "\(most) segments")
     }
 
+    @Test(.enabled(if: CallTrace.isAvailable))
+    func `a signal during loading was heard only when all was loaded`() throws {
+        let server = ServerProcess()
+        defer { server.removeDirectory() }
+        try server.start()
+        server.kill()
+        // Whoever loads is held behind the first look at a segment.
+        let point = KillPoint("a segment is being read", behind: "pread64", of: "/wal-#")
+        server.wrapper = CallTrace.wrapper(point, server, output: server.directory + "/trace")
+        let loading = try server.startLoading()
+        #expect(server.stop() == 0)
+        #expect(loading.wait(for: "stopped while loading", seconds: 20) != nil, "\(loading.text)")
+    }
+
     @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit")))
     func `clients took the descriptors that the log needed`() throws {
         let server = ServerProcess(arguments: ["--workers", "2", "--snapshot-log-bytes", "1MiB"])

@@ -103,6 +103,11 @@ final class CallTrace {
         ([strace, "-D", "-qq"] + fault.arguments(server.dataDirectory, output), CallTrace(nil, output))
     }
 
+    /// A program to start a server under that holds it, or kills it, when it gets there.
+    static func wrapper(_ point: KillPoint, _ server: ServerProcess, output: String) -> [String] {
+        [strace, "-D", "-qq"] + point.arguments(server.dataDirectory, output)
+    }
+
     /// A program to start a server under that writes down these calls, with all that goes through them; those that a machine lacks are
     /// left out.
     static func recorder(of calls: [String], output: String) -> [String] {

@@ -48,9 +48,9 @@ extension BinaryRequestSample {
 
     static let all: [BinaryRequestSample] = [
         BinaryRequestSample(
-            name: "hello-request", command: "hello id=1 flags=3000 namespace=sessions value=open sesame"
+            name: "hello-request", command: "hello id=1 flags=3000 namespace=sessions value=open-sesame-1234"
         ) { output in
-            withSpan("open sesame") {
+            withSpan("open-sesame-1234") {
                 BinaryRequest.hello(credentials: $0, namespace: .name("sessions"), overtake: true, id: 1, into: &output)
             }
         },
