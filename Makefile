@@ -24,6 +24,8 @@ run: build
 build: setup
 	$(SWIFT) build $(RELEASE) --product larder
 
+# A crash is told in few lines: registers and images say nothing to whoever reads a log.
+test: export SWIFT_BACKTRACE = enable=yes,color=no,registers=none,images=none,threads=crashed
 test:
 	@./scripts/setup tests
 	$(SWIFT) test $(TESTING) --disable-xctest $(if $(FILTER),--filter $(FILTER))

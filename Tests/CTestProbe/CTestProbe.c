@@ -2,11 +2,14 @@
 #include "CTestProbe.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 // The allocator's own functions, under the names that glibc gives them for wrappers such as these. A program's definitions
 // come before a library's, so everything in the process that asks for memory comes by here.
@@ -17,24 +20,33 @@ extern void *__libc_memalign(size_t, size_t);
 
 static __thread long allocations;
 
+// Swift ends a process that gets no memory, and tells how much was asked for; this tells by whom.
+static void *had(void *memory, size_t bytes) {
+    if (memory || bytes == 0) return memory;
+    void *callers[12];
+    dprintf(STDERR_FILENO, "no memory for %zu bytes, asked for by:\n", bytes);
+    backtrace_symbols_fd(callers, backtrace(callers, 12), STDERR_FILENO);
+    return memory;
+}
+
 void *malloc(size_t bytes) {
     allocations++;
-    return __libc_malloc(bytes);
+    return had(__libc_malloc(bytes), bytes);
 }
 
 void *calloc(size_t count, size_t bytes) {
     allocations++;
-    return __libc_calloc(count, bytes);
+    return had(__libc_calloc(count, bytes), bytes);
 }
 
 void *realloc(void *memory, size_t bytes) {
     allocations++;
-    return __libc_realloc(memory, bytes);
+    return had(__libc_realloc(memory, bytes), bytes);
 }
 
 void *memalign(size_t alignment, size_t bytes) {
     allocations++;
-    return __libc_memalign(alignment, bytes);
+    return had(__libc_memalign(alignment, bytes), bytes);
 }
 
 void *aligned_alloc(size_t alignment, size_t bytes) { return memalign(alignment, bytes); }

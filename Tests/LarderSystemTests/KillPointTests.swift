@@ -74,4 +74,17 @@ import Testing
             wrong: total.wrong, seeds: Self.seed...Self.seed
         ).record("50-kill-points-\(durability)", since: began)
     }
+
+    /// A tail that was torn is kept under the time at which it was set aside.
+    @Test func `a time in a file's name was taken for a file's number, of which there were a million million`() throws {
+        let server = ServerProcess()
+        defer { server.removeDirectory() }
+        try FileManager.default.createDirectory(atPath: server.dataDirectory, withIntermediateDirectories: true)
+        for name in ["aside-1795000000000-wal-0000000001", "wal-0000000002"] {
+            #expect(FileManager.default.createFile(atPath: "\(server.dataDirectory)/\(name)", contents: nil))
+        }
+        let wrapper = CallTrace.wrapper(Self.points[1], server, output: "trace")
+        #expect(wrapper.filter { $0.hasPrefix("\(server.dataDirectory)/wal-") }.count == 18)
+        #expect(wrapper.last == "\(server.dataDirectory)/wal-0000000018")
+    }
 }

@@ -1,6 +1,7 @@
 // Makes system calls of the real server fail, by strace's `inject`. The server knows nothing of it.
 
 import Foundation
+import LarderPersistence
 import Testing
 
 /// Which calls fail, how, and at which of their occurrences. Each thread counts its own.
@@ -63,8 +64,13 @@ struct KillPoint: Sendable, CustomTestStringConvertible {
     fileprivate func arguments(_ dataDirectory: String, _ output: String) -> [String] {
         // Longer than any test waits.
         let effect = isBehind ? "delay_exit=600000000" : "signal=KILL"
-        let numbers = ((try? FileManager.default.contentsOfDirectory(atPath: dataDirectory)) ?? []).compactMap {
-            Int($0.drop { !$0.isNumber }.prefix { $0.isNumber })
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: dataDirectory)) ?? []
+        let numbers = names.compactMap { name -> Int? in
+            switch FileName(name) {
+            case .segment(let number), .spare(let number), .snapshot(let number): Int(number)
+            // What was set aside has a time in its name.
+            default: nil
+            }
         }
         let last = numbers.max() ?? 0
         let paths = files.flatMap { file -> [String] in
