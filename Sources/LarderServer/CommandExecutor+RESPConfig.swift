@@ -110,23 +110,21 @@ extension CommandExecutor {
             }
             if !isTrial { resp.watching.notified.store(events.rawValue, ordering: .relaxed) }
         case "tracking-table-max-keys":
-            guard let value = Int(text), RESPWatching.trackedMaxRange.contains(value) else {
-                return Self.refusal(name, "argument must be between 1 and \(RESPWatching.trackedMaxRange.upperBound)")
+            return set(name, text, RESPWatching.trackedMaxRange) { value in
+                if !isTrial { resp.watching.trackedMax.store(value, ordering: .relaxed) }
             }
-            if !isTrial { resp.watching.trackedMax.store(value, ordering: .relaxed) }
         case "slowlog-log-slower-than":
-            guard let value = Int64(text), value >= -1 else { return Self.refusal(name, "argument must be -1 or more") }
-            if !isTrial { resp.slowLog.microsecondsMin.store(value, ordering: .relaxed) }
+            return set(name, text, -1...Int.max) { value in
+                if !isTrial { resp.slowLog.microsecondsMin.store(Int64(value), ordering: .relaxed) }
+            }
         case "slowlog-max-len":
-            guard let value = Int(text), (0...SlowLog.entriesLimit).contains(value) else {
-                return Self.refusal(name, "argument must be between 0 and \(SlowLog.entriesLimit)")
+            return set(name, text, 0...SlowLog.entriesLimit) { value in
+                if !isTrial { resp.slowLog.entriesMax.store(value, ordering: .relaxed) }
             }
-            if !isTrial { resp.slowLog.entriesMax.store(value, ordering: .relaxed) }
         case "timeout":
-            guard let value = Int(text), (0...2_147_483_647).contains(value) else {
-                return Self.refusal(name, "argument must be between 0 and 2147483647")
+            return set(name, text, 0...Int(Int32.max)) { value in
+                if !isTrial { resp.settings.timeoutSeconds.store(value, ordering: .relaxed) }
             }
-            if !isTrial { resp.settings.timeoutSeconds.store(value, ordering: .relaxed) }
         default:
             guard let shown = shownSettings.first(where: { $0.name == name }) else {
                 return "ERR Unknown option or number of arguments for CONFIG SET - '\(name.prefix(64))'"
@@ -134,6 +132,16 @@ extension CommandExecutor {
             // Clients set what they found.
             guard shown.value == text else { return Self.refusal(name, "can't set immutable config") }
         }
+        return nil
+    }
+
+    /// Hands the number that `text` is to `store`.
+    private func set(_ name: String, _ text: String, _ range: ClosedRange<Int>, _ store: (Int) -> Void) -> String? {
+        guard let value = Int(text) else { return Self.refusal(name, "argument couldn't be parsed into an integer") }
+        guard range.contains(value) else {
+            return Self.refusal(name, "argument must be between \(range.lowerBound) and \(range.upperBound) inclusive")
+        }
+        store(value)
         return nil
     }
 

@@ -138,7 +138,7 @@ extension CommandExecutor {
         _ output: inout ByteBuffer
     ) throws(Failure) {
         let text = String(utf8: input.span(word))
-        guard let index = Decimal.parse(input.span(word)).map({ Int($0) }) ?? databaseNames.firstIndex(of: text) else {
+        guard let index = (try? integer(word, input)).map({ Int($0) }) ?? databaseNames.firstIndex(of: text) else {
             throw .respNotAnInteger
         }
         guard databaseNames.indices.contains(index) else { throw Failure(.malformed, "DB index is out of range") }

@@ -24,7 +24,7 @@ extension CommandExecutor {
             reply(request, &session, &output) { target in
                 RESPReply.array(asked.count, into: &target)
                 for word in asked {
-                    if word == .unknown { RESPReply.nullArray(isRESP3, into: &target) } else { Self.append(word.entry, isRESP3, to: &target) }
+                    if word == .unknown { RESPReply.null(isRESP3, into: &target) } else { Self.append(word.entry, isRESP3, to: &target) }
                 }
             }
         case "docs":

@@ -52,7 +52,11 @@ extension CommandExecutor {
         if word.worksWhileSubscribed, word != .ping { return false }
         // What is at fault in any case is refused for that, as in Redis.
         if word == .unknown || command.failure != nil { return false }
-        if command.operation == .resp, !word.entry.allows(RESPArguments(command.value, in: input).count + 1) { return false }
+        if command.operation == .resp {
+            let count = RESPArguments(command.value, in: input).count
+            // Of PING the table says too little.
+            if !word.entry.allows(count + 1) || word == .ping && count > 1 { return false }
+        }
         session.held.reply(.nothing, at: turn.position, to: command, isWrite: false, output: &output) { target in
             guard word == .ping else {
                 metrics.refusals.add(1)

@@ -75,6 +75,10 @@ import Testing
     @Test func `CONFIG SET timeout closes connections of RESP that are idle for so long`() throws {
         let bench = try WorkerRig()
         let (idle, binary) = (bench.connect(), bench.connect())
+        for (text, fault) in [("-1", "must be between 0 and 2147483647 inclusive"), ("soon", "couldn't be parsed into an integer")] {
+            #expect(idle.ask(Say.words("CONFIG SET timeout \(text)")).text
+                == "-ERR CONFIG SET failed (possibly related to argument 'timeout') - argument \(fault)\r\n")
+        }
         #expect(idle.ask(Say.words("CONFIG SET timeout 60")).text == "+OK\r\n")
         _ = binary.ask(Ask.hello())
         bench.pass(seconds: 59)

@@ -201,7 +201,9 @@ import Testing
         #expect(try client.ask("GET k") == .text("carts"))
         #expect(try client.ask("SELECT 2").isError, "a namespace that does not exist")
         #expect(try client.ask("SELECT 3") == .error("ERR DB index is out of range"))
-        #expect(try client.ask("SELECT elsewhere") == .error("ERR value is not an integer or out of range"))
+        for text in ["elsewhere", "00", "01"] {
+            #expect(try client.ask("SELECT \(text)") == .error("ERR value is not an integer or out of range"))
+        }
         #expect(try client.ask("GET k") == .text("carts"), "a refused SELECT changes nothing")
         #expect(try client.ask("CLIENT INFO").string?.contains(" db=1 ") == true)
     }

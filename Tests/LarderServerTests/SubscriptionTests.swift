@@ -123,6 +123,7 @@ import Testing
         #expect(try peer.say("GET") == [.error("ERR wrong number of arguments for 'get' command")])
         #expect(try peer.say("PING") == [.list(["pong", ""])])
         #expect(try peer.say("PING hello") == [.list(["pong", "hello"])])
+        #expect(try peer.say("PING a b") == [.error("ERR wrong number of arguments for 'ping' command")])
         #expect(try peer.say("PSUBSCRIBE __keyspace@0__:a*") == [.array([.text("psubscribe"), .text("__keyspace@0__:a*"), .integer(2)])])
         #expect(try peer.say("UNSUBSCRIBE") == [.array([.text("unsubscribe"), .text("__keyevent@0__:set"), .integer(1)])])
         #expect(try peer.say("GET k")[0].isError)

@@ -96,7 +96,7 @@ struct MemcachedDecoding: Equatable {
             ["metaSet k 'hi' []", "metaSet k 'hi' flags=5 milliseconds(60000) version(7) [T60 F5 MR C7]"]),
         ("ms k 2 MX\r\nhi\r\nmn\r\n", ["invalid mode for ms M token", "metaNoOp"]),
         ("ms k 101 MX\r\n\(String(repeating: "x", count: 101))\r\nmn\r\n", ["object too large for cache", "metaNoOp"]),
-        ("mg aSBr b\r\n", ["metaGet i k [b]"]),
+        ("mg aSBr b\r\nmg aw== b\r\nmg aw b\r\nmg aw= b\r\n", ["metaGet i k [b]", "metaGet k [b]", "error decoding key", "error decoding key"]),
         ("mg k v v\r\nmg k w\r\nmg k 1\r\nmg k h\r\n", ["duplicate flag", "invalid flag", "invalid flag", "the flags h, l and E are not supported"]),
         ("mg k O\(String(repeating: "x", count: 32))\r\n", ["opaque token too long"]),
         ("md k I T5\r\nma k D5 MD\r\nme k\r\n", ["metaDelete k milliseconds(5000) [I T5]", "metaArithmetic k [D5 MD]", "metaDebug k []"]),

@@ -39,7 +39,6 @@ import Testing
         let verbatim = Array("hi".utf8)
         let replies: [(String, String, (Bool, inout ByteBuffer) -> Void)] = [
             ("$-1\r\n", "_\r\n", { RESPReply.null($0, into: &$1) }),
-            ("*-1\r\n", "_\r\n", { RESPReply.nullArray($0, into: &$1) }),
             (":1\r\n", "#t\r\n", { RESPReply.boolean(true, $0, into: &$1) }),
             (":0\r\n", "#f\r\n", { RESPReply.boolean(false, $0, into: &$1) }),
             ("$3\r\n1.5\r\n", ",1.5\r\n", { RESPReply.double("1.5", $0, into: &$1) }),

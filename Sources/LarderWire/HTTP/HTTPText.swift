@@ -138,8 +138,10 @@ extension ByteBuffer {
     /// - Returns: nil for anything that the encoder below does not write; the bytes may have changed then.
     mutating func base64URLDecode(_ range: ByteRange) -> ByteRange? { base64Decode(range, last: Base64.urlSafe) }
 
-    /// The same for standard base64.
-    mutating func base64Decode(_ range: ByteRange) -> ByteRange? { base64Decode(range, last: Base64.standard) }
+    /// The same for standard base64, whose padding has to be there.
+    mutating func base64Decode(_ range: ByteRange) -> ByteRange? {
+        range.count % 4 == 0 ? base64Decode(range, last: Base64.standard) : nil
+    }
 
     private mutating func base64Decode(_ range: ByteRange, last: (UInt8, UInt8)) -> ByteRange? {
         var end = range.end

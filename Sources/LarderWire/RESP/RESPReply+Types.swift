@@ -50,8 +50,6 @@ extension RESPReply {
         line(text, into: &output)
     }
 
-    package static func nullArray(_ isRESP3: Bool, into output: inout ByteBuffer) { output.append(isRESP3 ? "_\r\n" : "*-1\r\n") }
-
     package static func boolean(_ value: Bool, _ isRESP3: Bool, into output: inout ByteBuffer) {
         if isRESP3 { output.append(value ? "#t\r\n" : "#f\r\n") } else { output.append(value ? ":1\r\n" : ":0\r\n") }
     }
