@@ -1,4 +1,5 @@
-// How much memory the machine has for this process: its own, or what the control group grants, whichever is less.
+// How much memory the machine has for this process: its own, what the control group grants, or what its limit on addresses leaves,
+// whichever is least.
 //
 // Says nothing of how much is free at the moment: what others use now they may give back, and the other way round.
 
@@ -11,7 +12,15 @@ package enum MachineMemory {
     ///
     /// - Parameter read: The text of the file at a path, or nil when it cannot be read.
     package static func bytes(reading read: (String) -> String? = text) -> Int? {
-        ([total(read("/proc/meminfo"))] + granted(read)).compactMap(\.self).min()
+        // The stacks of threads and what the allocator reserves take addresses, but hardly any memory.
+        ([total(read("/proc/meminfo")), addresses(reading: read).map { $0 / 2 }] + granted(read)).compactMap(\.self).min()
+    }
+
+    /// The limit on the addresses of this process (`ulimit -v`), in bytes; nil when there is none.
+    package static func addresses(reading read: (String) -> String? = text) -> Int? {
+        let name = "Max address space"
+        let line = read("/proc/self/limits")?.split(separator: "\n").first { $0.hasPrefix(name) }
+        return line?.dropFirst(name.count).split(separator: " ").first.flatMap { Int($0) }
     }
 
     /// How much of it this process has, and the most that it had; in bytes.

@@ -39,6 +39,10 @@ package final class Server: @unchecked Sendable {
         announce: @escaping @Sendable (String) -> Void
     ) throws(ServerError) {
         if let refusal = AccessControl.refusal(of: configuration) { throw ServerError(refusal) }
+        if let limit = MachineMemory.addresses(), limit < ServerConfiguration.addressesMin {
+            throw ServerError(
+                "this process may have \(limit) bytes of addresses (ulimit -v, LimitAS), and needs \(ServerConfiguration.addressesMin) at least: raise the limit, or bound the memory by memory-max or a control group instead")
+        }
         self.announce = announce
         let configuration = Self.withinDescriptors(configuration, announce)
         // Before anything is made on the disk: a port that is taken must leave no trace there.

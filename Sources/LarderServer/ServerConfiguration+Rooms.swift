@@ -25,6 +25,9 @@ extension ServerConfiguration {
         return min(max(machineBytes - rest, 16 << 20), PageArena.bytesMax)
     }
 
+    /// With fewer bytes of addresses some thread or buffer would find none.
+    static let addressesMin = 1 << 30
+
     var persistence: PersistenceOptions {
         var options = PersistenceOptions()
         options.loadThreads = Thread.processorCount

@@ -42,6 +42,15 @@ import Testing
         #expect(bytes(files) == 16_384_000 << 10)
     }
 
+    @Test func `half of a limit on addresses counts`() {
+        func limits(_ text: String) -> [String: String] {
+            Self.machine.merging(["/proc/self/limits": "Limit                     Soft Limit           Hard Limit           Units     \nMax address space         \(text)           unlimited            bytes     \n"]) { $1 }
+        }
+        #expect(bytes(limits("4000000000")) == 2_000_000_000)
+        #expect(bytes(limits("unlimited")) == 16_384_000 << 10)
+        #expect(MachineMemory.addresses { limits("4000000000")[$0] } == 4_000_000_000)
+    }
+
     @Test func `this machine says something`() {
         #expect((MachineMemory.bytes() ?? 0) > 16 << 20)
     }

@@ -124,6 +124,23 @@ import Testing
     }
 
     @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit")))
+    func `a limit on addresses ended the server with a line about an allocation, after it had begun to listen`() throws {
+        let server = ServerProcess(arguments: ["--workers", "2"])
+        defer { server.removeDirectory() }
+        server.wrapper = ["/usr/bin/prlimit", "--as=1000000000"]
+        #expect(throws: (any Error).self) { try server.start() }
+        #expect(server.waitForEnd() == 1)
+        #expect(server.logText.contains("(ulimit -v, LimitAS), and needs 1073741824 at least"), "\(server.logText)")
+        #expect(!server.logText.contains("listening"))
+        server.wrapper = ["/usr/bin/prlimit", "--as=1100000000"]
+        try server.start()
+        let client = try BinaryClient(port: server.port)
+        for number in 0..<100 { #expect(try client.put("k\(number)", [UInt8](repeating: 1, count: 1 << 20)).status == .created) }
+        #expect(try client.call { BinaryRequest.snapshot(id: $0, into: &$1) }.status == .ok)
+        #expect(server.stop() == 0)
+    }
+
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/prlimit")))
     func `clients took the descriptors that the log needed`() throws {
         let server = ServerProcess(arguments: ["--workers", "2", "--snapshot-log-bytes", "1MiB"])
         server.wrapper = ["/usr/bin/prlimit", "--nofile=160:160"]
