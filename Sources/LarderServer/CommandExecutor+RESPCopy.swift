@@ -64,7 +64,8 @@ extension CommandExecutor {
         }
     }
 
-    /// Writes the target, and deletes the source if it is still what was copied, else begins again; each of it by itself.
+    /// Writes the target, and deletes the source if it is still what was copied, else begins again; each of it by itself. Of several that
+    /// move one source, one is done.
     ///
     /// - Parameter written: The last write of the target, `zero` before the first: of a move that goes on.
     /// - Parameter wrote: Called between the two writes.
@@ -76,8 +77,8 @@ extension CommandExecutor {
         for _ in 0..<Self.copiesMax {
             let (found, seen) = look(move.from, key: input.span(source.range), hash: source.hash, now: now, &scratch)
             guard let present = found else {
-                // Somebody else deleted it behind our copy.
-                return written > .zero ? .done(max(written, seen)) : .missing(seen)
+                // Somebody else took it away behind our copy, and was told so: it is theirs.
+                return written > .zero ? takeBack(move, input, now: now, written: &written, seen) : .missing(seen)
             }
             if move.isSame { return move.replaces ? .done(seen) : .taken(seen) }
             let result = store.put(
@@ -108,6 +109,21 @@ extension CommandExecutor {
         }
         // Others write the source all the time: in the next turn again.
         return .refused(WriteResult(.backlog, lsn: .zero))
+    }
+
+    /// Removes the target again, unless somebody else has written it since.
+    private func takeBack(
+        _ move: RESPMove, _ input: borrowing ByteBuffer, now: Milliseconds, written: inout LSN, _ seen: LSN
+    ) -> RESPMoved {
+        let removed = store.remove(
+            move.to, key: input.span(move.goal.range), hash: move.goal.hash, condition: .version(written.rawValue), now: now)
+        switch removed.outcome {
+        case .removed, .conditionFailed, .notFound:
+            written = .zero
+            return .missing(max(removed.lsn, seen))
+        case .backlog: return .refused(removed)
+        default: return .half
+        }
     }
 
     /// How often a source that somebody else writes all the time is copied anew.
@@ -147,7 +163,7 @@ extension CommandExecutor {
     /// The log failed, or fell behind, between the two writes.
     private func refuseHalf(_ request: RESPRequest, _ session: inout Session, _ output: inout ByteBuffer) {
         refuse(
-            "MISCONF the new key was written, and the old one could not be deleted: the log takes no writes at the moment",
+            "MISCONF the new key was written, and what else belongs to it could not be: the log takes no writes at the moment",
             request, &session, &output)
     }
 }

@@ -71,7 +71,7 @@ extension CommandExecutor {
 
     /// What Redis would keep such a value as.
     private static func encoding(_ value: RawSpan) -> String {
-        if value.byteCount <= 20, Decimal.parse(value) != nil { return "int" }
+        if value.byteCount <= 20, RESPInteger.parse(value) != nil { return "int" }
         return value.byteCount <= 44 ? "embstr" : "raw"
     }
 

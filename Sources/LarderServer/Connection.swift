@@ -51,13 +51,13 @@ struct Connection: ~Copyable {
     var isUnfinished = false
 
     init(
-        socket: consuming Socket, token: UInt64, session: consuming Session, isTurnedAway: Bool, now: Milliseconds
+        socket: consuming Socket, token: UInt64, session: consuming Session, isTurnedAway: Bool, owesLogin: Bool, now: Milliseconds
     ) {
         self.socket = socket
         self.token = token
         self.session = session
         self.isTurnedAway = isTurnedAway
-        patience = Patience(now: now, isTurnedAway: isTurnedAway)
+        patience = Patience(now: now, isTurnedAway: isTurnedAway, owesLogin: owesLogin)
     }
 
     var activity: Patience.Activity {

@@ -40,15 +40,17 @@ package struct Patience: Sendable {
     private let isTurnedAway: Bool
     /// When bytes last arrived or left.
     private var lastActivity: Milliseconds
-    /// When the request that is awaited began; a new connection's first one begins with it. nil: none has begun.
+    /// When the request that is awaited began; where a login is due, the first one begins with the connection. nil: none has begun.
     private var requestSince: Milliseconds?
     private var requestBytes: Milliseconds = 0
     private var hasServed = false
 
-    package init(now: Milliseconds, isTurnedAway: Bool = false) {
+    /// - Parameter owesLogin: Whether it has to say who it is. Who need not may be silent from the beginning, as between requests:
+    ///   clients keep connections ready.
+    package init(now: Milliseconds, isTurnedAway: Bool = false, owesLogin: Bool = true) {
         self.isTurnedAway = isTurnedAway
         lastActivity = now
-        requestSince = now
+        requestSince = isTurnedAway || owesLogin ? now : nil
     }
 
     package mutating func received(_ count: Int, at now: Milliseconds) {

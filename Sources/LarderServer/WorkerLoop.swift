@@ -203,7 +203,7 @@ struct WorkerLoop: ~Copyable {
                 token: token,
                 Connection(
                     socket: socket, token: token, session: session,
-                    isTurnedAway: arrival.isTurnedAway, now: turn.now))
+                    isTurnedAway: arrival.isTurnedAway, owesLogin: server.configuration.apiKey != nil, now: turn.now))
         }
     }
 

@@ -23,10 +23,19 @@ import Testing
         return patience
     }
 
-    @Test func `a new connection has ten seconds for its first request`() {
+    @Test func `a new connection that has to log in has ten seconds for its first request`() {
         let patience = Patience(now: Self.start)
         #expect(verdict(patience, after: 10) == .stay)
         #expect(verdict(patience, after: 10.001) == .giveUp)
+    }
+
+    @Test func `a new connection that need not log in was closed when it said nothing for ten seconds`() {
+        var patience = Patience(now: Self.start, owesLogin: false)
+        #expect(verdict(patience, after: 1_000_000) == .stay)
+        patience.received(1, at: Self.start + 20_000)
+        patience.worked(served: false, isWithinRequest: true, at: Self.start + 20_000)
+        #expect(verdict(patience, after: 30) == .stay)
+        #expect(verdict(patience, after: 30.001) == .giveUp)
     }
 
     @Test func `a connection that is one too many has a second`() {

@@ -147,14 +147,23 @@ import Testing
         #expect(ask("MGET k l") == .array([.null, .text("new")]))
     }
 
-    @Test func `a RENAME whose source is deleted behind it is done`() {
+    @Test(arguments: [true, false])
+    func `a RENAME whose source somebody else took behind it was done as well, and the value was there twice`(_ replaces: Bool) {
+        for taking in ["RENAME k m", "GETDEL k", "DEL k"] {
+            put("a")
+            var written = LSN.zero
+            #expect(move(replaces: replaces, written: &written) { _ = ask(taking) } == "missing")
+            #expect(ask("MGET k l") == .array([.null, .null]), "after \(taking)")
+            #expect(move(replaces: replaces, written: &written) == "missing")
+        }
+        #expect(ask("GET m") == .text("a"))
+    }
+
+    @Test func `a RENAME whose source was taken leaves what somebody else has written since`() {
         put("a")
         var written = LSN.zero
-        #expect(move(replaces: true, written: &written) { _ = ask("DEL k") } == "done")
-        #expect(ask("MGET k l") == .array([.null, .text("a")]))
-        #expect(move(replaces: true, written: &written) == "done", "of a move that goes on")
-        var fresh = LSN.zero
-        #expect(move(replaces: true, written: &fresh) == "missing")
+        #expect(move(replaces: true, written: &written) { for line in ["DEL k", "SET l new"] { _ = ask(line) } } == "missing")
+        #expect(ask("MGET k l") == .array([.null, .text("new")]))
     }
 
     @Test func `gives up for this turn when others write all the time`() {

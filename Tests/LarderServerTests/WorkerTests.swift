@@ -61,8 +61,14 @@ import Testing
         #expect(bench.rig.entries == 0)
     }
 
-    @Test func `a connection that asks nothing is closed without a word`() throws {
-        let bench = try WorkerRig()
+    @Test func `a connection that asks nothing is closed without a word where it has to log in`() throws {
+        let open = try WorkerRig()
+        let silent = open.connect()
+        open.pass(seconds: 1_000)
+        #expect(open.connections == 1 && !silent.sawEnd)
+        var configuration = ServerConfiguration()
+        configuration.apiKey = APIKey(bytes: Array("open-sesame-1234".utf8))
+        let bench = try WorkerRig(configuration)
         let peer = bench.connect()
         bench.pass(seconds: 10)
         #expect(bench.connections == 1)

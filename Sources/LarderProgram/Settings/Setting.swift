@@ -155,8 +155,8 @@ package struct Setting: Sendable {
             trade: "Shorter frees connections of clients that went away; longer spares clients a new connection."),
         Setting(
             "first-request-timeout", .seconds(\.server.firstRequestSeconds, in: 1...3_600),
-            meaning: "How long a new connection may take to send its first request. Each 4 KiB of it give it a second more.",
-            trade: "Shorter bounds what silent connections can hold; longer suits slow networks."),
+            meaning: "How long the first request of a connection may take, from its first byte or, with a key, from the start. Each 4 KiB give it a second more.",
+            trade: "Shorter bounds what strangers can hold; longer suits slow networks."),
         Setting(
             "request-timeout", .seconds(\.server.requestSeconds, in: 1...3_600),
             meaning: "How long a request that has begun may take to arrive. Each 4 KiB of it give it a second more.",
