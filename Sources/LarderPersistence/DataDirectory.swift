@@ -222,3 +222,10 @@ final class DataDirectory: Sendable {
         }
     }
 }
+
+extension FileSystem {
+    /// Whether `second` is the name under which a rescue keeps the file that `name` means too.
+    func isAside(_ second: String, of name: String) -> Bool {
+        FileName(second) == .aside && second.hasSuffix("-" + name) && (try? isSame(second, name)) == true
+    }
+}

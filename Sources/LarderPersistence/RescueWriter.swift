@@ -38,16 +38,12 @@ struct RescueWriter {
             case .manifest, .previousManifest, .segment, .snapshot: break
             default: continue
             }
-            let second = names.first { isAside($0, of: name) } ?? FileName.asideName(name, at: time)
+            let second = names.first { files.isAside($0, of: name) } ?? FileName.asideName(name, at: time)
             if !names.contains(second) { try naming(second) { () throws(SystemError) in try files.link(name, as: second) } }
             aside.append(second)
         }
         try naming(files.path) { () throws(SystemError) in try files.syncDirectory() }
         return aside
-    }
-
-    private func isAside(_ second: String, of name: String) -> Bool {
-        FileName(second) == .aside && second.hasSuffix("-" + name) && (try? files.isSame(second, name)) == true
     }
 
     /// Makes `state` the content of the directory.

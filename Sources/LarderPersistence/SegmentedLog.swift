@@ -59,7 +59,11 @@ struct SegmentedLog: ClosedLog {
     /// every start would take room, and on a full disk there would soon be none to start in.
     private func shrink(_ past: ReplayOutcome) {
         let end = max(past.end, past.tail.map { $0.offset + $0.bytes } ?? 0)
-        guard end > 0, let file = try? files.open(FileName.segmentName(past.lastSegment), .update) else { return }
+        let name = FileName.segmentName(past.lastSegment)
+        // What a rescue has set aside is kept as it was, and it is the same file.
+        guard end > 0, let names = try? names(), !names.contains(where: { files.isAside($0, of: name) }),
+            let file = try? files.open(name, .update)
+        else { return }
         if let size = try? file.size(), size > end {
             // Nothing rests on it, but what a power cut brings back nobody takes away again.
             try? file.truncate(to: Int64(end))

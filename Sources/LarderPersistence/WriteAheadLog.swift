@@ -119,7 +119,7 @@ package final class WriteAheadLog: LogBackend {
         // A whole segment in what the ballast should have would leave no room for the snapshot that makes some.
         if ballast.isShort(beside: options.segmentBytes) { _ = ballast.give() }
         let bytes = try naming(FileName.spareName(header.number)) { () throws(SystemError) in
-            try Self.prepare(header, with: &segments, options.segmentBytes, ballast)
+            try Self.prepare(header, with: &segments, options.segmentBytes, ballast, isStart: true)
         }
         let writer = try naming(name) { () throws(SystemError) in try Self.begin(header, floor, with: &segments) }
         writtenWord = Atomic(floor.rawValue)
@@ -136,9 +136,10 @@ package final class WriteAheadLog: LogBackend {
     /// Puts `header` into the file that will be its segment. A small one, for which the ballast makes room, when there is none for
     /// a whole one.
     ///
+    /// - Parameter isStart: Whether a small one will do without a ballast, too: what can be read is better than nothing.
     /// - Returns: How large the file is.
     private static func prepare(
-        _ header: SegmentHeader, with segments: inout SegmentFiles, _ whole: Int, _ ballast: Ballast
+        _ header: SegmentHeader, with segments: inout SegmentFiles, _ whole: Int, _ ballast: Ballast, isStart: Bool = false
     ) throws(SystemError) -> Int {
         let small = min(whole, ballast.segmentBytes)
         do throws(SystemError) {
@@ -146,7 +147,7 @@ package final class WriteAheadLog: LogBackend {
             try segments.prepare(header, bytes: bytes)
             return bytes
         } catch {
-            guard error.isOutOfSpace, ballast.byteCount > 0, !ballast.isGiven else { throw error }
+            guard error.isOutOfSpace, ballast.byteCount > 0 || isStart, !ballast.isGiven else { throw error }
             _ = ballast.give()
             try segments.prepare(header, bytes: small)
             return small

@@ -50,14 +50,18 @@ package final class DurableLog: ReplyLog {
             case .low: "Deletes are taken, and so is everything else as soon as there is room on the disk."
             case .full: "Make room on the disk; writes are taken again as soon as there is some."
             case .failed where durable.options.onLogFailure == .readOnly:
-                "Reads go on, and nothing that was acknowledged is lost. Writes are taken again after a restart."
-            case .failed where durable.options.onLogFailure == .exit: "Nothing that was acknowledged is lost. The server ends."
+                "Reads go on. \(Self.atTheEnd) Writes are taken again after a restart."
+            case .failed where durable.options.onLogFailure == .exit: "The server ends. \(Self.atTheEnd)"
             case .failed, .healing:
-                "Reads go on, and nothing that was acknowledged is lost. All of it is saved to new files; writes are taken again when that succeeds."
+                "Reads go on. All that is in memory is saved to new files; writes are taken again when that succeeds. If the server ends before: \(Self.atTheEnd)"
             case .closed: "The server is stopping."
             }
         return LogRefusal(isDiskFull: condition.state == .full || condition.state == .low, text: "\(condition). Nothing was changed. \(advice)")
     }
+
+    /// What is there after a log has failed for good.
+    private static let atTheEnd =
+        "The next start has everything that was acknowledged with durability always; the last that was with interval or never may be missing."
 
     /// What those are told who are refused because the log is too long.
     private var lengthRefusal: LogRefusal {

@@ -70,7 +70,7 @@ package final class Server: @unchecked Sendable {
         var options = configuration.persistence
         options.giveUp = { [events = options.events] condition in
             for event in events.take() { announce(event.description) }
-            announce("\(condition): ending, as on-log-failure says; everything that was acknowledged is there at the next start [event=exit status=\(Self.logFailedStatus)]")
+            announce("\(condition): ending, as on-log-failure says; the next start has everything that was acknowledged with durability always, and the last that was with interval or never may be missing [event=exit status=\(Self.logFailedStatus)]")
             Signals.exitNow(Self.logFailedStatus)
         }
         do throws(PersistenceError) {
@@ -241,7 +241,12 @@ package final class Server: @unchecked Sendable {
         }
         guard settings != stored || report.isNew else { return }
         let result = context.store.setNamespaceSettings(namespace, settings, now: context.time.now())
-        guard result.outcome == .updated else { throw ServerError("cannot store the settings of the default namespace") }
+        guard result.outcome != .updated else { return }
+        let reason = context.log.refusal.text
+        if report.isNew { throw ServerError("cannot store the settings of the default namespace: \(reason)") }
+        // Not worth a refused start: it serves what is stored, and the next start asks again.
+        announce(
+            "durability and bytes-max of the default namespace stay \(stored.durability) and \(stored.bytesMax): \(reason) [event=settings-not-stored]")
     }
 
     private func disagreement(_ setting: String, _ stored: String, _ wanted: String) -> ServerError {

@@ -153,6 +153,22 @@ import Testing
         #expect(next.log.state == .ok)
     }
 
+    @Test func `a start without a ballast was refused for want of a whole segment, though there was room for a small one`() throws {
+        var options = Rig.options(segmentBytes: 128 << 10)
+        options.ballastBytes = 0
+        let (rig, _) = try Rig.start(MemoryFileSystem(), options: options)
+        rig.set("a", "1")
+        rig.sync()
+        let files = rig.files.afterKill()
+        try? files.remove(FileName.spareName(2))
+        files.setCapacity(files.usedBytes + 80_000)
+        let (next, report) = try Rig.start(files, history: rig.history, options: options)
+        #expect(next.matchesHistory(report))
+        #expect(next.set("b", "2") != nil)
+        next.sync()
+        #expect(next.log.durableLSN == rig.history.last)
+    }
+
     @Test func `a start that finds a laid ballast and a full disk begins in its room`() throws {
         let (rig, _) = try start(MemoryFileSystem())
         rig.set("a", "1")

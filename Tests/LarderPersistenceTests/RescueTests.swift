@@ -202,6 +202,16 @@ import Testing
         #expect(try keys(files, after: given) == Set(history.content(through: history.last).alive.keys))
     }
 
+    @Test func `the start after a manifest was made anew cut the segment that had been set aside with the one that was used`() throws {
+        let (files, history, _) = try directory()
+        for name in [FileName.manifestName, FileName.previousManifestName] { try files.remove(name) }
+        let report = try #require(try rescue(files, nil, rebuild: true))
+        let kept = report.aside.map { (name: $0, content: files.content($0)) }
+        #expect(kept.contains { $0.name.contains("-wal-") })
+        _ = try Rig.start(files, history: history)
+        for file in kept { #expect(files.content(file.name) == file.content, "\(file.name)") }
+    }
+
     @Test func `a rescue that only made the manifest anew said that it kept no entries`() throws {
         let (files, _, _) = try directory()
         try files.remove(FileName.manifestName)

@@ -1,4 +1,5 @@
 import Foundation
+import LarderWire
 import TestFigures
 import Testing
 
@@ -188,6 +189,28 @@ import Testing
             "calls that fail during a start: \(Figure.grouped(injected)) faults, \(ended) starts ended, \(Figure.grouped(total.reads)) keys read",
             Self.rounds * Self.atStart.count, "runs", lost: total.lost, wrong: total.wrong, seeds: Self.seed...Self.seed
         ).record("62-faults-at-start", since: began)
+    }
+
+    @Test(.enabled(if: CallTrace.isAvailable))
+    func `a start on a full disk was refused when a setting of the default namespace had changed`() throws {
+        let before = ServerProcess(arguments: ["--durability", "always"])
+        defer { before.removeDirectory() }
+        try before.start()
+        #expect(try BinaryClient(port: before.port).put("k", [1]).status == .created)
+        #expect(before.stop() == 0)
+        let server = ServerProcess(directory: before.directory, arguments: ["--durability", "interval"])
+        // There is no room for a segment, but for a small one when the ballast is gone.
+        let (wrapper, trace) = CallTrace.wrapper(CallFault("fallocate", "ENOSPC", "1+2"), server, output: "\(server.directory)/trace")
+        server.wrapper = wrapper
+        try server.start()
+        #expect(trace.injected > 0)
+        #expect(server.logText.contains("of the default namespace stay always and 0: log is low on room"), "\(server.logText)")
+        #expect(try BinaryClient(port: server.port).get("k").value == [1])
+        server.kill()
+        server.wrapper = []
+        try server.start()
+        #expect(!server.logText.contains("stay always"), "\(server.logText)")
+        #expect(server.stop() == 0)
     }
 
     @Test(.enabled(if: LoopDisk.available.contains(.ext4)))
