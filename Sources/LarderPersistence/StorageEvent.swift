@@ -65,7 +65,7 @@ extension StorageEvent: CustomStringConvertible {
         case .snapshotTaken(_, let entries, let bytes, let milliseconds):
             "snapshot taken: \(entries) entries, \(bytes) bytes, \(milliseconds) ms"
         case .snapshotFailed(let error):
-            "snapshot FAILED: \(error); the one before it is kept, and it is tried again later"
+            "snapshot FAILED: \(error); any before it is kept, and it is tried again later"
         case .olderGivenUp(let number, let newest):
             "snapshot \(number) and the log that only it needed are given up to make room; snapshot \(newest) was read again and is whole"
         case .healed(let snapshot, let entries, _, let milliseconds, let isLow):

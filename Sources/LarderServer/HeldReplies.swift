@@ -179,7 +179,7 @@ package struct HeldReplies: ~Copyable, Sendable {
         .outcomeUnknown,
         "The log failed before this write was on the medium: it may or may not survive. Read it back, then repeat it if needed.")
     static let snapshotFailed = Failure(
-        .snapshotFailed, "The snapshot could not be taken; the one before it is kept. The server's log says why.")
+        .snapshotFailed, "The snapshot could not be taken; any before it is kept. The server's log says why.")
     static let notYet = Failure(
         .notDurableYet, "The value is not on the medium yet and the log cannot write. Try again later.")
 }
