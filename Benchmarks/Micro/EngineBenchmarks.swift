@@ -55,12 +55,20 @@ final class Bench {
         for start in stride(from: 0, to: numbers.count, by: batch) {
             for index in 0..<batch {
                 hashes[index] = hash(Self.key(numbers[start + index]))
-                store.prefetch(hashes[index])
+                store.prefetch(hashes[index], isOptimistic: true)
             }
             if batch > 1 { for index in 0..<batch { store.prefetchEntry(hashes[index]) } }
             for index in 0..<batch {
                 let key = Self.key(numbers[start + index])
-                _ = store.read(namespace, key: key.span.bytes, hash: hashes[index], now: now) { sum &+= UInt64($0.value.byteCount) }
+                var bytes = 0
+                let isRead = store.readOptimistically(namespace, key: key.span.bytes, hash: hashes[index], now: now) {
+                    bytes = $0.value.byteCount
+                    return true
+                }
+                if !isRead {
+                    _ = store.read(namespace, key: key.span.bytes, hash: hashes[index], now: now) { bytes = $0.value.byteCount }
+                }
+                sum &+= UInt64(bytes)
             }
         }
         return sum

@@ -146,6 +146,19 @@ package struct ByteBuffer: ~Copyable {
         end &+= count
     }
 
+    /// Appends two integers and then bytes, with one look for room: the head of a frame, and what is in it.
+    @inlinable package mutating func append(littleEndian first: UInt64, _ second: UInt32, then bytes: RawSpan) {
+        reserve(12 &+ bytes.byteCount)
+        let place = unsafe base! + end
+        unsafe place.storeBytes(of: first.littleEndian, as: UInt64.self)
+        unsafe place.storeBytes(of: second.littleEndian, toByteOffset: 8, as: UInt32.self)
+        unsafe bytes.withUnsafeBytes { source in
+            guard let address = source.baseAddress else { return }
+            unsafe (place + 12).copyMemory(from: address, byteCount: source.count)
+        }
+        end &+= 12 &+ bytes.byteCount
+    }
+
     /// Appends the first `count` bytes of `word`, the lowest first; at most eight.
     @inlinable package mutating func append(word: UInt64, count: Int) {
         precondition(count >= 0 && count <= 8, "a word has eight bytes")

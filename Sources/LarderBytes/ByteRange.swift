@@ -15,5 +15,5 @@ package struct ByteRange: Equatable, Sendable {
     @inlinable package var end: Int { start + count }
     @inlinable package var isEmpty: Bool { count == 0 }
 
-    package static let empty = ByteRange(start: 0, count: 0)
+    @inlinable package static var empty: ByteRange { ByteRange(start: 0, count: 0) }
 }

@@ -129,6 +129,20 @@ import CLarderIntrinsics
         unsafe address(bucket).storeBytes(of: tag, toByteOffset: Self.tagOffset &+ cell, as: UInt8.self)
     }
 
+    // MARK: Cells of a bucket that somebody else may be changing
+
+    @inline(__always) static func sightMatches(_ bucket: UnsafeRawPointer, _ tag: UInt8) -> UInt32 {
+        unsafe larder_match16_racing(bucket + tagOffset, tag) & cellMask
+    }
+
+    @inline(__always) static func sightReference(_ bucket: UnsafeRawPointer, _ cell: Int) -> Reference {
+        unsafe larder_load32_racing(bucket + cell &* 4)
+    }
+
+    @inline(__always) static func sightOverflow(_ bucket: UnsafeRawPointer) -> UInt32 {
+        unsafe larder_load32_racing(bucket + overflowOffset)
+    }
+
     // MARK: Operations
 
     func prefetch(_ order: UInt64) { unsafe larder_prefetch(address(home(order))) }

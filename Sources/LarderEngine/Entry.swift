@@ -12,6 +12,7 @@
 // Unsafe, and sound because an `Entry` is only made of a reference that the slab gave and has not taken back, by somebody
 // who holds the shard's lock for as long as the `Entry` and its spans are used; nothing of it leaves the shard.
 
+import CLarderIntrinsics
 import LarderBytes
 import LarderPlatform
 
@@ -126,6 +127,44 @@ struct EntryShape {
     @inline(__always) func matches(_ key: RawSpan, namespaceSlot: UInt16) -> Bool {
         let wanted = UInt64(UInt16(truncatingIfNeeded: key.byteCount)) | UInt64(namespaceSlot) << 16
         return header >> 32 == wanted && self.key.hasSameBytes(as: key)
+    }
+
+    // MARK: Reading what somebody else may be changing
+
+    /// What was seen of an entry by somebody who holds no lock.
+    struct Sighting {
+        let lsn: LSN
+        let deadline: Deadline
+        /// From the entry's first byte, and in bytes.
+        let value: (start: Int, count: Int)
+    }
+
+    /// So many bytes from its start are looked at, at most, before anybody knows whether it is an entry at all.
+    static let bytesSighted = 2_048
+
+    /// The entry at `base` if it is that of this key, and there is nothing about it that needs more than a look: no metadata, and no
+    /// use to be noted. What it says holds if it turns out that nothing has been changed meanwhile.
+    ///
+    /// Every word is loaded once, and nothing of it is followed.
+    @inline(__always)
+    static func sight(_ base: UnsafeRawPointer, _ key: RawSpan, namespaceSlot: UInt16) -> Sighting? {
+        let header = unsafe larder_load64_racing(base + 8)
+        let wanted = UInt64(UInt16(truncatingIfNeeded: key.byteCount)) | UInt64(namespaceSlot) << 16
+        guard header >> 32 == wanted else { return nil }
+        let flags = UInt8(truncatingIfNeeded: header >> 24)
+        if flags & Flag.hasMetadata != 0 { return nil }
+        if flags & Flag.hasLinks != 0, flags & Flag.frequencyMask != Flag.frequencyMask { return nil }
+        let hasDeadline = flags & Flag.hasDeadline != 0
+        let keyOffset = headerBytes &+ Int(flags & Flag.hasDeadline) &* 4 &+ Int(flags & Flag.hasLinks) &>> 2
+        let same = unsafe key.withUnsafeBytes { bytes in
+            unsafe larder_equal_racing(base + keyOffset, bytes.baseAddress!, bytes.count) != 0
+        }
+        guard same else { return nil }
+        let deadline = hasDeadline ? unsafe larder_load64_racing(base + deadlineOffset) & deadlineMask : 0
+        return Sighting(
+            lsn: LSN(rawValue: unsafe larder_load64_racing(base)),
+            deadline: hasDeadline ? Deadline(rawValue: Int64(deadline)) : .never,
+            value: (keyOffset &+ key.byteCount, Int(truncatingIfNeeded: header & valueBytesMask)))
     }
 
     // MARK: Deadline

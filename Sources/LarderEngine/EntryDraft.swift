@@ -89,7 +89,7 @@ package final class EntryDraft: @unchecked Sendable {
 
 extension Store {
     /// Longer values are copied in slices of so many bytes: on their way in, to those who read them, and into snapshots.
-    package static let sliceBytes = 262_144
+    @inlinable package static var sliceBytes: Int { 262_144 }
 
     /// Begins an entry with a large value, for `put(_:)`.
     ///

@@ -43,7 +43,7 @@ struct TableHasher {
     }
 }
 
-/// Which table to prefetch from, in one atomic word for those who do not hold the lock: where its buckets are, and how many.
+/// Which table to prefetch from, or to read without the lock, in one atomic word: where its buckets are, and how many.
 ///
 /// A handle. The word lies outside of the table and its shard: who holds the lock has all of them to itself. It is to live as
 /// long as any handle.
@@ -52,15 +52,29 @@ struct TableHasher {
 
     init(_ word: UnsafePointer<Atomic<UInt64>>) { unsafe self.word = word }
 
-    func publish(_ reference: Reference, buckets: Int) {
-        unsafe word.pointee.store(UInt64(reference) << 32 | UInt64(buckets), ordering: .relaxed)
+    private static let bucketsMask: UInt64 = 0x7FFF_FFFF
+    private static let movingBit: UInt64 = 0x8000_0000
+
+    /// - Parameter isMoving: References are on their way out of this table, and its memory goes with them.
+    func publish(_ reference: Reference, buckets: Int, isMoving: Bool = false) {
+        let low = UInt64(buckets) | (isMoving ? Self.movingBit : 0)
+        unsafe word.pointee.store(UInt64(reference) << 32 | low, ordering: .relaxed)
     }
 
     /// The bucket of a hash in the table published last. There is memory at this place, though its contents may be anything.
     @inline(__always) func bucket(_ position: TablePosition) -> (table: Reference, bucket: Int) {
         let published = unsafe word.pointee.load(ordering: .relaxed)
-        let bucket = position.order.multipliedFullWidth(by: published & 0xFFFF_FFFF).high
+        let bucket = position.order.multipliedFullWidth(by: published & Self.bucketsMask).high
         return (Reference(truncatingIfNeeded: published >> 32), Int(bucket))
+    }
+
+    /// The same, and how many buckets there are from there to the last; nil while the table moves to another size.
+    @inline(__always) func settledBucket(_ position: TablePosition) -> (table: Reference, bucket: Int, left: Int)? {
+        let published = unsafe word.pointee.load(ordering: .relaxed)
+        guard published & Self.movingBit == 0 else { return nil }
+        let buckets = published & Self.bucketsMask
+        let bucket = position.order.multipliedFullWidth(by: buckets).high
+        return (Reference(truncatingIfNeeded: published >> 32), Int(bucket), Int(buckets &- bucket))
     }
 }
 
@@ -220,6 +234,7 @@ struct TableHasher {
     private mutating func startMoving(to buckets: Int, _ owner: UInt32) {
         // Without memory for another table the present one serves on.
         guard let next = BucketArray(arena: arena, buckets: buckets, owner: owner) else { return }
+        hint.publish(table.reference, buckets: table.buckets, isMoving: true)
         old = table
         table = next
         boundary = 0

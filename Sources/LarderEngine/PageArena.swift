@@ -90,6 +90,9 @@ typealias Reference = UInt32
         (pages.byteCount / unitBytes / 8 + 4_095) & ~4_095
     }
 
+    /// How many bytes of addresses there are, from the first to the last.
+    @inline(__always) var bytesReserved: Int { unitCount &* Self.unitBytes }
+
     // MARK: References
 
     /// The address that `reference` stands for.

@@ -15,7 +15,7 @@ import Synchronization
 ///
 /// An entry is alive until its deadline, and until its namespace is flushed; nobody sees it after that, whether or not its
 /// memory has been given back yet.
-@safe package final class Store: @unchecked Sendable {
+@safe @usableFromInline package final class Store: @unchecked Sendable {
     /// Values longer than this are refused.
     package let valueBytesMax: Int
     package let namespaces: NamespaceTable
@@ -73,7 +73,7 @@ import Synchronization
                 preconditionFailure("less memory than \(count) shards need")
             }
             unsafe self.shard(index).initialize(to: shard)
-            unsafe lock(of: self.shard(index)).initialize(to: Lock())
+            unsafe lock(of: self.shard(index)).initialize(to: VersionedLock())
         }
     }
 
@@ -95,16 +95,16 @@ import Synchronization
 
     /// Its lock: beside the shard, not in it. A holder has the shard to itself, and that has to be all of the shard, while
     /// others look at the lock.
-    @inline(__always) private func lock(of shard: UnsafeMutablePointer<Shard>) -> UnsafeMutablePointer<Lock> {
-        unsafe (UnsafeMutableRawPointer(shard) - Self.headBytes).assumingMemoryBound(to: Lock.self)
+    @inline(__always) func lock(of shard: UnsafeMutablePointer<Shard>) -> UnsafeMutablePointer<VersionedLock> {
+        unsafe (UnsafeMutableRawPointer(shard) - Self.headBytes).assumingMemoryBound(to: VersionedLock.self)
     }
 
     /// Where its table is, for those who do not hold the lock.
-    @inline(__always) private func hint(_ index: Int) -> TableHint { unsafe TableHint(hints + index) }
+    @inline(__always) func hint(_ index: Int) -> TableHint { unsafe TableHint(hints + index) }
 
-    @inline(__always) private func shard(_ hash: KeyHash) -> UnsafeMutablePointer<Shard> { unsafe shard(shardIndex(hash)) }
+    @inline(__always) func shard(_ hash: KeyHash) -> UnsafeMutablePointer<Shard> { unsafe shard(shardIndex(hash)) }
 
-    @inline(__always) private func position(_ hash: KeyHash) -> TablePosition {
+    @inline(__always) func position(_ hash: KeyHash) -> TablePosition {
         TablePosition(hash, shardBits: hasher.shardBits)
     }
 
@@ -125,14 +125,27 @@ import Synchronization
     // MARK: Hashing and prefetching
 
     /// The hash that every other call about this key wants.
-    package func hash(_ namespace: Namespace, _ key: RawSpan) -> KeyHash {
+    @inline(__always) package func hash(_ namespace: Namespace, _ key: RawSpan) -> KeyHash {
         hasher.secrets.hash(key, namespaceSlot: namespace.slot)
     }
 
+    /// Judges a key by the namespace's rule, hashes it and asks for its memory, as `prefetch` does.
+    ///
+    /// - Returns: Why it is no key; then nothing else was done.
+    package func prepare(_ namespace: Namespace, key: RawSpan, hash: inout KeyHash, isOptimistic: Bool) -> KeyFault? {
+        if let fault = namespace.keyRule.checkKey(key) { return fault }
+        hash = self.hash(namespace, key)
+        prefetch(hash, isOptimistic: isOptimistic)
+        return nil
+    }
+
     /// Asks the processor for the key's bucket, and for its shard. Nothing else happens, whatever the hash.
-    package func prefetch(_ hash: KeyHash) {
+    ///
+    /// - Parameter isOptimistic: For `readOptimistically`, which looks at no more of a shard than its lock.
+    @inline(__always) package func prefetch(_ hash: KeyHash, isOptimistic: Bool = false) {
         unsafe larder_prefetch(bucket(hash))
         let lock = unsafe UnsafeMutableRawPointer(lock(of: shard(hash)))
+        if isOptimistic { return unsafe larder_prefetch(lock) }
         unsafe larder_prefetch_write(lock)
         unsafe larder_prefetch(lock + 64)
         unsafe larder_prefetch(lock + 128)
@@ -170,7 +183,7 @@ import Synchronization
     /// - Parameter hash: `hash(namespace, key)`.
     /// - Parameter found: Is called with the shard locked: copies what it needs and calls nothing of the store.
     /// - Returns: Whether there was one, and the write that the answer depends on.
-    @inlinable package func read(
+    @inlinable @inline(__always) package func read(
         _ namespace: Namespace, key: RawSpan, hash: KeyHash, now: Milliseconds, _ found: (borrowing EntryView) -> Void
     ) -> ReadResult {
         let lookup = lockAndFind(namespace, key, hash, now)
@@ -228,11 +241,11 @@ import Synchronization
     @usableFromInline
     func lockAndFind(_ namespace: Namespace, _ key: RawSpan, _ hash: KeyHash, _ now: Milliseconds) -> Lookup {
         let shard = unsafe shard(hash)
-        unsafe lock(of: shard).pointee.lock()
+        unsafe lock(of: shard).pointee.lockUnchanged()
         return unsafe shard.pointee.lookUp(position(hash), key, namespace, now)
     }
 
-    @usableFromInline func unlock(_ hash: KeyHash) { unsafe lock(of: shard(hash)).pointee.unlock() }
+    @usableFromInline func unlock(_ hash: KeyHash) { unsafe lock(of: shard(hash)).pointee.unlockUnchanged() }
 
     // MARK: Writing
 

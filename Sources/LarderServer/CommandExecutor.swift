@@ -29,7 +29,8 @@ struct HeadVerdict {
     var wait = Wait.nothing
 }
 
-package struct CommandExecutor: Sendable {
+/// A class, so that it is not copied for the requests of each connection; without a state of its own.
+package final class CommandExecutor: Sendable {
     let store: Store
     let access: AccessControl
     let configuration: ServerConfiguration
@@ -38,6 +39,20 @@ package struct CommandExecutor: Sendable {
     let report: StatusReport
     let resp: RESPShared
     let flushes: DelayedFlushes
+
+    init(
+        store: Store, access: AccessControl, configuration: ServerConfiguration, log: any ReplyLog, recovery: RecoveryProgress,
+        report: StatusReport, resp: RESPShared, flushes: DelayedFlushes
+    ) {
+        self.store = store
+        self.access = access
+        self.configuration = configuration
+        self.log = log
+        self.recovery = recovery
+        self.report = report
+        self.resp = resp
+        self.flushes = flushes
+    }
 
     // MARK: Before the execution
 
@@ -58,14 +73,12 @@ package struct CommandExecutor: Sendable {
         case .name(let range): prepared.namespace = store.namespaces.find(name: input.span(range))
         }
         guard command.operation.needsKey(command.word), let namespace = prepared.namespace else { return }
-        let key = input.span(command.key)
-        if let fault = namespace.keyRule.checkKey(key) {
+        let isGet = if case .get = command.operation { true } else { false }
+        if let fault = store.prepare(namespace, key: input.span(command.key), hash: &prepared.hash, isOptimistic: isGet) {
             prepared.failure = Failure(fault, rule: namespace.keyRule)
-            return
+        } else {
+            prepared.touchesKey = true
         }
-        prepared.hash = store.hash(namespace, key)
-        prepared.touchesKey = true
-        store.prefetch(prepared.hash)
     }
 
     /// Asks for the memory of a batch's entries, once their buckets have arrived.
@@ -230,54 +243,6 @@ package struct CommandExecutor: Sendable {
     static let contentTypeBytesMax = 255
 
     // MARK: Reads
-
-    func get(
-        _ command: Command, _ prepared: PreparedCommand, _ input: borrowing ByteBuffer,
-        _ session: inout Session, _ output: inout ByteBuffer, _ scratch: inout Scratch, _ turn: Turn, _ metrics: WorkerMetrics
-    ) {
-        let namespace = prepared.namespace!
-        let dialect = session.dialect
-        let waits = namespace.isDurable
-        var isLarge = false
-        let key = input.span(command.key)
-        let result = store.read(namespace, key: key, hash: prepared.hash, now: turn.now) { entry in
-            if LargeRead.isOf(entry, command, dialect) {
-                isLarge = true
-                return
-            }
-            let wait = waits ? Wait.durable(entry.lsn) : .nothing
-            session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
-                if !command.condition.holds(for: entry.lsn.rawValue) {
-                    Reply.done(
-                        command.condition.asksForNews ? .notModified : .conditionFailed, version: entry.lsn.rawValue,
-                        to: command, in: dialect, into: &target)
-                } else {
-                    Reply.entry(EntryReply(entry, key, dialect, turn.now), to: command, in: dialect, into: &target)
-                }
-            }
-        }
-        if isLarge {
-            getLarge(command, prepared, input, &session, &output, &scratch, turn, metrics)
-        } else if result.hit {
-            metrics.hits.add(1)
-        } else {
-            metrics.misses.add(1)
-            miss(result.lsn, namespace, command, &session, &output, turn)
-        }
-    }
-
-    /// Answers that there is no such entry. `lsn` is that of the removal which the answer may rest on.
-    func miss(
-        _ lsn: LSN, _ namespace: Namespace, _ command: Command, _ session: inout Session,
-        _ output: inout ByteBuffer, _ turn: Turn
-    ) {
-        let dialect = session.dialect
-        let wait = readWait(lsn, namespace, turn)
-        session.held.reply(wait, at: turn.position, to: command, isWrite: false, output: &output) { target in
-            let status: Status = command.condition.holds(for: nil) ? .notFound : .conditionFailed
-            Reply.done(status, version: 0, to: command, in: dialect, into: &target)
-        }
-    }
 
     /// Whether a key is there, or how long it has left.
     private func inspect(

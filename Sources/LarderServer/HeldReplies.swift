@@ -81,13 +81,18 @@ package struct HeldReplies: ~Copyable, Sendable {
     package var byteCount: Int { bytes.count }
     package var isEmpty: Bool { gates.count == firstGate }
 
+    /// Whether a reply with this wait may go at once.
+    @inline(__always) package func lets(_ wait: Wait, at position: LogPosition) -> Bool {
+        wait.isOver(at: position) && (isEmpty || overtaking)
+    }
+
     /// Appends one reply, made by `encode`: to `output` when it may go at once, else behind those that wait.
     @inline(__always)
     package mutating func reply(
         _ wait: Wait, at position: LogPosition, to command: Command, isWrite: Bool,
         output: inout ByteBuffer, _ encode: (inout ByteBuffer) -> Void
     ) {
-        if wait.isOver(at: position), isEmpty || overtaking {
+        if lets(wait, at: position) {
             encode(&output)
         } else {
             encode(&bytes)

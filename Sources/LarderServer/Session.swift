@@ -220,7 +220,7 @@ package struct Session: ~Copyable, Sendable {
         unsent: Int, scratch: inout Scratch, server: ServerContext, turn: Turn, metrics: WorkerMetrics
     ) -> SessionProgress? {
         let rewrittenBefore = scratch.rewrittenBytes
-        let isObserved = dialect == .resp && (isWatching || server.resp.slowLog.isOn)
+        let isObserved = if case .resp = dialect { isWatching || server.resp.slowLog.isOn } else { false }
         for index in requests.first..<requests.end {
             if index > requests.first, isFull(unsent + output.count, server.configuration) {
                 postpone(batch, requests, from: index)
@@ -230,13 +230,19 @@ package struct Session: ~Copyable, Sendable {
                 postpone(batch, requests, from: index)
                 return .unfinished
             }
+            servedSince = true
+            if !isObserved, !requests.isResumed, server.executor.getAtOnce(
+                &batch.commands[index], &batch.prepared[index], input, &self, &output, turn, metrics)
+            {
+                metrics.gets.add(1)
+                continue
+            }
             if isObserved {
                 executeObserved(batch.commands[index], batch.prepared[index], input, &output, &scratch, server, turn, metrics)
             } else {
                 server.executor.execute(
                     batch.commands[index], batch.prepared[index], input, &self, &output, &scratch, turn, metrics)
             }
-            servedSince = true
             if needsAnotherTurn {
                 needsAnotherTurn = false
                 postpone(batch, requests, from: index)

@@ -117,4 +117,23 @@ private final class Counter: @unchecked Sendable {
         pages.base.storeBytes(of: 1, toByteOffset: last, as: UInt64.self)
         #expect(pages.base.load(fromByteOffset: last, as: UInt64.self) == 1)
     }
+
+    @Test func `a version is told unless something is being changed, and is another after each change`() throws {
+        let lock = VersionedLock()
+        func seen() -> UInt64? { lock.version }
+        func isUnchanged(since version: UInt64) -> Bool { lock.isUnchanged(since: version) }
+        let first = try #require(seen())
+        #expect(isUnchanged(since: first))
+        lock.lock()
+        #expect(seen() == nil)
+        #expect(!isUnchanged(since: first))
+        lock.unlock()
+        let second = try #require(seen())
+        #expect(second != first)
+        #expect(!isUnchanged(since: first))
+        lock.lockUnchanged()
+        #expect(seen() == second)
+        lock.unlockUnchanged()
+        #expect(isUnchanged(since: second))
+    }
 }

@@ -21,13 +21,14 @@ import Testing
             }
         }
 
-        /// Some more than there are now.
+        /// Some more than there are now. A worker that is stepped through is so slow that chores change shards while it reads, and it has to
+        /// read again with the lock: reads take a fifth more here than in a server.
         fileprivate func instructionsMax(_ isWriting: Bool) -> Int {
             switch self {
-            case .binary: isWriting ? 2_450 : 1_650
-            case .http: isWriting ? 8_700 : 7_000
-            case .resp: isWriting ? 2_600 : 1_750
-            case .memcached: isWriting ? 2_650 : 1_850
+            case .binary: isWriting ? 2_450 : 1_500
+            case .http: isWriting ? 8_700 : 7_500
+            case .resp: isWriting ? 2_600 : 1_850
+            case .memcached: isWriting ? 2_650 : 2_050
             }
         }
     }

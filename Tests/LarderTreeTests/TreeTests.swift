@@ -46,6 +46,7 @@ import Testing
         "LarderEngine/ShardNamespaces.swift",
         "LarderEngine/Slab.swift",
         "LarderEngine/SlabClasses.swift",
+        "LarderEngine/Store+OptimisticReads.swift",
         "LarderEngine/Store.swift",
         "LarderEngine/TimingWheel.swift",
         "LarderEngine/WheelSlots.swift",

@@ -142,4 +142,42 @@ static inline int larder_prefetch_match(const void *bucket, uint8_t tag, const v
     return 0;
 }
 
+// What follows reads memory that another thread may be changing meanwhile, and may so see half of one change and half of another:
+// see VersionedLock.swift. Each word is loaded once; the pointers need no alignment.
+
+typedef uint32_t larder_unaligned32 __attribute__((aligned(1)));
+typedef uint64_t larder_unaligned64 __attribute__((aligned(1)));
+
+__attribute__((no_sanitize("thread")))
+static inline uint32_t larder_load32_racing(const void *address) {
+    return *(const volatile larder_unaligned32 *)address;
+}
+
+__attribute__((no_sanitize("thread")))
+static inline uint64_t larder_load64_racing(const void *address) {
+    return *(const volatile larder_unaligned64 *)address;
+}
+
+/// `larder_match16` of such memory.
+__attribute__((no_sanitize("thread")))
+static inline uint32_t larder_match16_racing(const void *tags, uint8_t tag) {
+    uint64_t copy[2] = {larder_load64_racing(tags), larder_load64_racing((const uint8_t *)tags + 8)};
+    return larder_match16(copy, tag);
+}
+
+/// Whether `count` bytes of such memory are those at `own`, which nobody changes.
+__attribute__((no_sanitize("thread")))
+static inline int larder_equal_racing(const void *shared, const void *own, ptrdiff_t count) {
+    const uint8_t *left = (const uint8_t *)shared, *right = (const uint8_t *)own;
+    uint64_t word;
+    for (; count >= 8; count -= 8, left += 8, right += 8) {
+        memcpy(&word, right, 8);
+        if (larder_load64_racing(left) != word) return 0;
+    }
+    for (; count > 0; count--, left++, right++) {
+        if (*(const volatile uint8_t *)left != *right) return 0;
+    }
+    return 1;
+}
+
 #endif

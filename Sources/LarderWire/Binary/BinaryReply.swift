@@ -8,19 +8,17 @@ import LarderBytes
 package enum BinaryReply {
     /// An entry that was asked for. Adds 12 bytes to the value, and what the flags of the request ask for.
     package static func entry(_ entry: borrowing EntryReply, to command: borrowing Command, into output: inout ByteBuffer) {
-        guard command.flags & BinaryFlags.replyOnly.rawValue != 0 else {
-            let value = entry.value
-            if entry.omitsValue { return appendHeader(.ok, [], bodyBytes: value.byteCount, to: command, into: &output) }
-            output.reserve(BinaryFrame.headerBytes &+ value.byteCount)
-            appendHeader(.ok, [], bodyBytes: value.byteCount, to: command, into: &output)
-            output.append(value)
-            return
-        }
         let fields = entry.fields(asked: command.binaryFlags)
         let bodyBytes = entry.bodyBytes(fields)
         output.reserve(BinaryFrame.headerBytes &+ bodyBytes &- (entry.omitsValue ? entry.value.byteCount : 0))
         appendHeader(.ok, fields, bodyBytes: bodyBytes, to: command, into: &output)
         entry.appendBody(fields, into: &output)
+    }
+
+    /// The same for a `get` without flags, which asks for the value alone: the reply that is written most.
+    package static func value(_ value: RawSpan, tag: UInt32, into output: inout ByteBuffer) {
+        let first = header(.ok, [], code: BinaryOpcode.get.rawValue, tag: tag)
+        output.append(littleEndian: first, UInt32(value.byteCount), then: value)
     }
 
     /// A status, and the version when there is one and the request asked for it.
@@ -92,13 +90,16 @@ package enum BinaryReply {
         _ status: Status, _ fields: BinaryFields, bodyBytes: Int, to command: borrowing Command,
         into output: inout ByteBuffer
     ) {
-        let opcode = BinaryOpcode.code(of: command.operation)
-        let first =
-            UInt64(BinaryFrame.replyMagic) | UInt64(status.rawValue) << 8 | UInt64(opcode) << 16
-            | UInt64(fields.rawValue) << 24 | UInt64(command.tag) << 32
-        output.append(littleEndian: first)
+        let first = header(status, fields, code: BinaryOpcode.code(of: command.operation), tag: command.tag)
         // Traps beyond 4 GiB, which no value, page or text of ours comes near.
-        output.append(littleEndian: UInt32(bodyBytes))
+        output.append(littleEndian: first, UInt32(bodyBytes), then: RawSpan())
+    }
+
+    /// The first 8 of the 12 bytes.
+    @inline(__always)
+    private static func header(_ status: Status, _ fields: BinaryFields, code: UInt8, tag: UInt32) -> UInt64 {
+        UInt64(BinaryFrame.replyMagic) | UInt64(status.rawValue) << 8 | UInt64(code) << 16 | UInt64(fields.rawValue) << 24
+            | UInt64(tag) << 32
     }
 
     /// Fills in the length of the reply that begins at `start` and ends where `output` does.
