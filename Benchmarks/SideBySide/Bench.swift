@@ -117,6 +117,19 @@ final class Bench {
         try Load(server, connections: 4, depth: 64).fill(0..<keys, form)
     }
 
+    /// Touches 1.5 GiB of memory and gives them back to the kernel, so that who needs memory next gets some which is there.
+    ///
+    /// A virtual machine may hand free memory back to its host (balloon, page reporting). The first write to a page then waits until the
+    /// host has found one, up to fifty times as long as the kernel needs to clear it, and whoever grows is charged with that. In large
+    /// pages, so that blocks of that size are at hand as well.
+    func haveMemoryAtHand() {
+        let bytes = parameters.keys < 100_000 ? 0 : 1_536 << 20
+        guard bytes > 0, let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), memory != MAP_FAILED else { return }
+        madvise(memory, bytes, MADV_HUGEPAGE)
+        for offset in stride(from: 0, to: bytes, by: 4_096) { memory.storeBytes(of: 1, toByteOffset: offset, as: UInt8.self) }
+        munmap(memory, bytes)
+    }
+
     func measure(_ server: Server, _ operation: LoadOperation, depth: Int, seed: UInt64) throws -> Sample {
         let load = try Load(server, connections: parameters.connections, depth: depth)
         let before = server.usage

@@ -15,7 +15,8 @@ package struct Checksum: Sendable {
     @inlinable package var value: UInt32 { ~register }
 
     package mutating func update(_ bytes: RawSpan) {
-        register = unsafe bytes.withUnsafeBytes { source -> UInt32 in
+        let register = register
+        self.register = unsafe bytes.withUnsafeBytes { source in
             guard let address = source.baseAddress else { return register }
             if Self.hasInstruction { return unsafe larder_crc32c(register, address, source.count) }
             return unsafe Self.tableUpdate(register, source)
@@ -28,7 +29,7 @@ package struct Checksum: Sendable {
         return checksum.value
     }
 
-    @usableFromInline static let hasInstruction = larder_has_crc32c() != 0
+    @inline(__always) private static var hasInstruction: Bool { larder_has_crc32c() != 0 }
 
     /// The same without the instruction; a test compares both.
     package static func withoutInstruction(_ bytes: RawSpan) -> UInt32 {

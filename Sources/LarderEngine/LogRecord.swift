@@ -184,7 +184,7 @@ extension LogRecord {
         buffer.append(littleEndian: UInt32(0))
         appendHeader(to: &buffer, lsn: lsn)
         var checksum = bodyChecksum
-        checksum.update(buffer.span(ByteRange(start: start + Self.checksumBytes, count: Self.headerBytes - Self.checksumBytes)))
+        checksum.update(buffer.span(ByteRange(start: start &+ Self.checksumBytes, count: Self.headerBytes &- Self.checksumBytes)))
         buffer.overwrite(at: start, littleEndian: checksum.value)
         buffer.append(key)
         buffer.append(metadata)
@@ -212,11 +212,9 @@ extension LogRecord {
         precondition(byteCount <= Self.bytesMax && key.byteCount <= Int(UInt16.max), "record is too long")
         buffer.append(littleEndian: UInt32(truncatingIfNeeded: byteCount))
         buffer.append(littleEndian: lsn.rawValue)
-        buffer.append(byte: operation.rawValue)
-        buffer.append(byte: deadline.isNever ? 0 : Self.deadlineFlag)
-        buffer.append(littleEndian: UInt16(truncatingIfNeeded: key.byteCount))
-        buffer.append(littleEndian: namespace)
+        let flags: UInt8 = deadline.isNever ? 0 : Self.deadlineFlag
+        let kind = UInt64(operation.rawValue) | UInt64(flags) << 8 | UInt64(UInt16(truncatingIfNeeded: key.byteCount)) << 16
+        buffer.append(littleEndian: kind | UInt64(namespace) << 32)
         buffer.append(littleEndian: deadline.rawValue)
-        buffer.append(littleEndian: UInt32(truncatingIfNeeded: value.byteCount))
-        buffer.append(littleEndian: UInt32(truncatingIfNeeded: metadata.byteCount))
+        buffer.append(littleEndian: UInt64(UInt32(truncatingIfNeeded: value.byteCount)) | UInt64(truncatingIfNeeded: metadata.byteCount) << 32)
     }}

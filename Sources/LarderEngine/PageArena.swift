@@ -49,7 +49,9 @@ typealias Reference = UInt32
     /// Units up to here are backed by memory, or were.
     private var populatedUnit = 1
     private var smallHint = 0
+    private var dirtyHint = 0
     private var largeHint = 0
+    private var dirtyLargeHint = 0
     private var trimHint = 0
 
     private let unitsUsed = Atomic<Int>(0)
@@ -147,12 +149,19 @@ typealias Reference = UInt32
         for unit in first..<(first + units) { unsafe owners[unit].store(0, ordering: .relaxed) }
         mark(first, units, used: false)
         if units <= Self.alignedUnitsMax { smallHint = min(smallHint, first / 64) }
+        dirtyHint = min(dirtyHint, first / 64)
+        dirtyLargeHint = min(dirtyLargeHint, first / 64)
         largeHint = min(largeHint, first / 64)
     }
 
+    /// Memory that the kernel backs comes first: to have it back takes time, and the caller holds a shard.
     private func findAligned(_ units: Int) -> Int? {
+        if unitsDirty.load(ordering: .relaxed) >= units {
+            let word = search(from: &dirtyHint) { unsafe Self.alignedRun(dirty[$0], units) != nil }
+            if let word, let bit = Self.alignedRun(unsafe dirty[word], units) { return word * 64 + bit }
+        }
         if freeBelowFresh >= units {
-            let word = search(from: &smallHint) { Self.alignedRun(~$0, units) != nil }
+            let word = search(from: &smallHint) { unsafe Self.alignedRun(~used[$0], units) != nil }
             if let word, let bit = Self.alignedRun(~(unsafe used[word]), units), word * 64 + bit + units <= freshUnit {
                 return word * 64 + bit
             }
@@ -161,31 +170,37 @@ typealias Reference = UInt32
     }
 
     private func findRun(_ units: Int) -> Int? {
-        if freeBelowFresh >= units {
-            // A long run holds at least one word that is free as a whole, or begins in one and ends in the next; looking
-            // for a word with any free unit and counting from there finds both.
-            var word = min(largeHint, freshUnit / 64)
-            var looked = 0
-            while word * 64 < freshUnit, looked < Self.searchWordsMax {
-                if let first = firstRun(units, in: word, &looked) {
-                    largeHint = word
-                    return first
-                }
-                word += 1
-                looked += 1
-            }
-            largeHint = word * 64 < freshUnit ? word : 0
-        }
+        if unitsDirty.load(ordering: .relaxed) >= units, let first = findRun(units, from: &dirtyLargeHint, isBacked: true) { return first }
+        if freeBelowFresh >= units, let first = findRun(units, from: &largeHint, isBacked: false) { return first }
         if let first = takeFresh(units, alignment: 1) { return first }
         return searchEverywhere(units)
     }
 
+    /// A long run holds at least one word that is free as a whole, or begins in one and ends in the next; looking for a word with any
+    /// free unit and counting from there finds both.
+    private func findRun(_ units: Int, from hint: inout Int, isBacked: Bool) -> Int? {
+        var word = min(hint, freshUnit / 64)
+        var looked = 0
+        while word * 64 < freshUnit, looked < Self.searchWordsMax {
+            if let first = firstRun(units, in: word, isBacked, &looked) {
+                hint = word
+                return first
+            }
+            word += 1
+            looked += 1
+        }
+        hint = word * 64 < freshUnit ? word : 0
+        return nil
+    }
+
     /// The first free run of `units` that begins in `word` and ends below the fresh units.
-    private func firstRun(_ units: Int, in word: Int, _ looked: inout Int) -> Int? {
-        var free = ~(unsafe used[word])
+    ///
+    /// - Parameter isBacked: Every unit of it has to be backed by the kernel.
+    private func firstRun(_ units: Int, in word: Int, _ isBacked: Bool, _ looked: inout Int) -> Int? {
+        var free = unsafe isBacked ? dirty[word] : ~used[word]
         while free != 0 {
             let start = word * 64 + free.trailingZeroBitCount
-            let length = freeLength(from: start, atMost: units)
+            let length = freeLength(from: start, atMost: units, isBacked)
             looked += length / 64
             if length >= units { return start }
             let next = start + length + 1
@@ -195,11 +210,11 @@ typealias Reference = UInt32
         return nil
     }
 
-    private func freeLength(from start: Int, atMost limit: Int) -> Int {
+    private func freeLength(from start: Int, atMost limit: Int, _ isBacked: Bool) -> Int {
         var unit = start
         let end = min(start + limit, freshUnit)
         while unit < end {
-            let occupied = unsafe used[unit / 64] >> UInt64(unit % 64)
+            let occupied = unsafe (isBacked ? ~dirty[unit / 64] : used[unit / 64]) >> UInt64(unit % 64)
             let free = min(occupied.trailingZeroBitCount, 64 - unit % 64)
             unit += free
             if free == 0 || unit % 64 != 0 { break }
@@ -211,18 +226,18 @@ typealias Reference = UInt32
     private func searchEverywhere(_ units: Int) -> Int? {
         var ignored = 0
         for word in 0..<((freshUnit + 63) / 64) {
-            if let first = firstRun(units, in: word, &ignored) { return first }
+            if let first = firstRun(units, in: word, false, &ignored) { return first }
         }
         return nil
     }
 
-    /// The first word at or after the hint that `matches`; the hint follows. Bounded while there is fresh memory.
-    private func search(from hint: inout Int, _ matches: (UInt64) -> Bool) -> Int? {
+    /// The first word at or after the hint whose number `matches`; the hint follows. Bounded while there is fresh memory.
+    private func search(from hint: inout Int, _ matches: (Int) -> Bool) -> Int? {
         let words = (freshUnit + 63) / 64
         let bound = freshUnit < unitCount ? min(words, Self.searchWordsMax) : words
         var word = hint < words ? hint : 0
         for _ in 0..<bound {
-            if unsafe matches(used[word]) {
+            if matches(word) {
                 hint = word
                 return word
             }
@@ -292,9 +307,47 @@ typealias Reference = UInt32
     /// - Complexity: O(1) most of the time; no lock is held for the kernel.
     func populateAhead() {
         lock.lock()
-        let (first, needed) = (populatedUnit, freshUnit + Self.unitsAhead)
+        let (first, needed, free) = (populatedUnit, freshUnit + Self.unitsAhead, freeBelowFresh)
         lock.unlock()
         if needed > first { populate(from: first, to: needed) }
+        // Gaps of a few units are not worth a search.
+        let dirty = unitsUntrimmed
+        if dirty < Self.unitsAhead, free - dirty >= Self.unitsAhead { populateFreed() }
+    }
+
+    /// Has the kernel back free units that were given back to it: a large page, where all of it was, since that is what the first
+    /// write to it would bring.
+    private func populateFreed() {
+        lock.lock()
+        let freed = takeFreed()
+        lock.unlock()
+        guard let (first, count) = freed else { return }
+        pages.populate(offset: first * Self.unitBytes, byteCount: count * Self.unitBytes)
+        lock.lock()
+        mark(first, count, used: false)
+        smallHint = min(smallHint, first / 64)
+        dirtyHint = min(dirtyHint, first / 64)
+        dirtyLargeHint = min(dirtyLargeHint, first / 64)
+        lock.unlock()
+    }
+
+    /// Takes units that are free and that the kernel does not back, so that nobody uses them meanwhile: those of one word, or of a
+    /// large page.
+    private func takeFreed() -> (first: Int, count: Int)? {
+        let whole = freshUnit / 64
+        var hint = min(smallHint, whole)
+        guard let word = search(from: &hint, { unsafe ~(used[$0] | dirty[$0]) != 0 && $0 < whole }) else { return nil }
+        let wordsPerPage = Pages.alignment / Self.unitBytes / 64
+        let page = word / wordsPerPage * wordsPerPage
+        var (first, count) = (page * 64, wordsPerPage * 64)
+        if page + wordsPerPage > whole || !(page..<(page + wordsPerPage)).allSatisfy({ unsafe used[$0] | dirty[$0] == 0 }) {
+            let free = unsafe ~(used[word] | dirty[word])
+            first = word * 64 + free.trailingZeroBitCount
+            count = (~(free >> UInt64(free.trailingZeroBitCount))).trailingZeroBitCount
+            count = min(count, 64 - free.trailingZeroBitCount)
+        }
+        mark(first, count, used: true)
+        return (first, count)
     }
 
     /// Two that come at the same time both wait for the kernel: a slow one may not leave the other to a page that is not there yet.

@@ -75,6 +75,7 @@ import Synchronization
             unsafe self.shard(index).initialize(to: shard)
             unsafe lock(of: self.shard(index)).initialize(to: VersionedLock())
         }
+        ShardIndexes.makeTypes(arena)
     }
 
     deinit {

@@ -35,6 +35,7 @@ import Testing
         "LarderEngine/GhostTable.swift",
         "LarderEngine/HashTable.swift",
         "LarderEngine/KeyRule.swift",
+        "LarderEngine/LogBuffer.swift",
         "LarderEngine/Namespace.swift",
         "LarderEngine/NamespaceBudget.swift",
         "LarderEngine/NamespaceIndex.swift",

@@ -30,7 +30,7 @@ static inline void larder_pause(void) {
 /// Whether `larder_crc32c` may be called on this processor.
 static inline int larder_has_crc32c(void) {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("sse4.2") != 0;
+    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
     return 1;
 #else
@@ -38,15 +38,46 @@ static inline int larder_has_crc32c(void) {
 #endif
 }
 
+#if defined(__x86_64__)
+/// CRC-32C of blocks of 1,536 bytes, as many as there are; `*bytes` and `*count` move on behind them.
+///
+/// The instruction takes three cycles and one can begin in each, so three runs of 512 bytes are summed side by side. A sum is moved past
+/// the runs behind it by a product with x^(8 * 512 * runs - 33) modulo the polynomial, both bit-reflected.
+/// Source: V. Gopal et al., "Fast CRC Computation for iSCSI Polynomial Using CRC32 Instruction", Intel 2011.
+__attribute__((target("sse4.2,pclmul")))
+static inline uint64_t larder_crc32c_blocks(uint64_t crc, const uint8_t **bytes, size_t *count) {
+    const uint8_t *p = *bytes;
+    size_t left = *count;
+    for (; left >= 1536; left -= 1536, p += 1536) {
+        uint64_t first = crc, second = 0, third = 0, word;
+        for (size_t i = 0; i < 512; i += 8) {
+            memcpy(&word, p + i, 8);
+            first = _mm_crc32_u64(first, word);
+            memcpy(&word, p + 512 + i, 8);
+            second = _mm_crc32_u64(second, word);
+            memcpy(&word, p + 1024 + i, 8);
+            third = _mm_crc32_u64(third, word);
+        }
+        __m128i past_two = _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)first), _mm_cvtsi64_si128(0x170076FA), 0);
+        __m128i past_one = _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)second), _mm_cvtsi64_si128(0xDD7E3B0C), 0);
+        word = (uint64_t)_mm_cvtsi128_si64(_mm_xor_si128(past_two, past_one));
+        crc = _mm_crc32_u64(0, word) ^ third;
+    }
+    *bytes = p;
+    *count = left;
+    return crc;
+}
+#endif
+
 /// CRC-32C (Castagnoli) of `count` bytes, continuing from `crc`, which is the raw register: callers invert it
 /// before the first and after the last call. Only when `larder_has_crc32c()`.
 #if defined(__x86_64__)
-__attribute__((target("sse4.2")))
+__attribute__((target("sse4.2,pclmul")))
 #endif
 static inline uint32_t larder_crc32c(uint32_t crc, const void *bytes, size_t count) {
     const uint8_t *p = (const uint8_t *)bytes;
 #if defined(__x86_64__)
-    uint64_t wide = crc;
+    uint64_t wide = larder_crc32c_blocks(crc, &p, &count);
     while (count >= 8) {
         uint64_t word;
         memcpy(&word, p, 8);
