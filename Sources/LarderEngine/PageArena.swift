@@ -332,8 +332,9 @@ typealias Reference = UInt32
     }
 
     /// Takes units that are free and that the kernel does not back, so that nobody uses them meanwhile: those of one word, or of a
-    /// large page.
+    /// large page. None where that could leave another without any.
     private func takeFreed() -> (first: Int, count: Int)? {
+        guard unitCount - freshUnit >= 2 * Pages.alignment / Self.unitBytes else { return nil }
         let whole = freshUnit / 64
         var hint = min(smallHint, whole)
         guard let word = search(from: &hint, { unsafe ~(used[$0] | dirty[$0]) != 0 && $0 < whole }) else { return nil }

@@ -45,6 +45,42 @@ import Testing
         #expect(isResident(arena.address(next)))
     }
 
+    /// Memory that had been given back was written to first under a shard's lock, which took milliseconds as well.
+    @Test(arguments: [1, 300]) func `memory that was given back is backed again before chores lock anything`(_ units: Int) throws {
+        let arena = try #require(PageArena(bytesMax: 256 << 20, largePages: true))
+        let runs = (0..<(8_192 / units)).compactMap { _ in arena.allocate(units, owner: 1) }
+        for run in runs { memset(arena.address(run), 1, units * 4_096) }
+        for run in runs { arena.free(run, units: units) }
+        while arena.trim(unitsMax: 1_024) {}
+        let kept = arena.unitsUntrimmed
+        #expect(kept > 0 && kept < 1_024)
+        // What is kept comes first,
+        while arena.unitsUntrimmed >= 64 {
+            let unit = try #require(arena.allocate(1, owner: 1))
+            #expect(isResident(arena.address(unit)))
+        }
+        // and then what the kernel was asked to back again.
+        arena.populateAhead()
+        #expect(arena.unitsUntrimmed >= 64)
+        for _ in 0..<64 {
+            let unit = try #require(arena.allocate(1, owner: 1))
+            #expect(isResident(arena.address(unit)))
+        }
+        arena.checkInvariants()
+    }
+
+    @Test func `an arena that is nearly full keeps nothing from others for the kernel's sake`() throws {
+        let arena = try #require(PageArena(bytesMax: 4 << 20, largePages: true))
+        var runs: [Reference] = []
+        while let run = arena.allocate(1, owner: 1) { runs.append(run) }
+        for run in runs.dropFirst(100) { arena.free(run, units: 1) }
+        while arena.trim(unitsMax: 1_024) {}
+        let dirty = arena.unitsUntrimmed
+        for _ in 0..<dirty { _ = arena.allocate(1, owner: 1) }
+        arena.populateAhead()
+        #expect(arena.unitsUntrimmed == 0)
+    }
+
     private func isResident(_ address: UnsafeMutableRawPointer) -> Bool {
         var page: UInt8 = 0
         return mincore(address, 4_096, &page) == 0 && page & 1 == 1

@@ -3,10 +3,10 @@
 import ArgumentParser
 import Foundation
 import LarderBytes
-import LarderLoad
 import LarderPlatform
 import Testing
 
+@testable import LarderLoad
 @testable import LarderProgram
 
 @Suite("The load command") struct LoadCommandTests {
@@ -155,6 +155,7 @@ import Testing
         let command = try #require(try LarderCommand.parseAsRoot(["load"] + arguments) as? LoadCommand)
         let report = LoadReport(description: [], dialect: .resp, isOpenLoop: false, threads: 1, outcome: outcome)
         let failure = LoadCommand.shortcoming(report, command.judging, ServerLocation(host: "127.0.0.1", port: 5))
+            ?? LoadCommand.warmedUpOnly(report, command.shape)
         if let failure { #expect(failure.status == .failed) }
         return failure?.sentence
     }
@@ -167,6 +168,35 @@ import Testing
         outcome.tally.unsent = 3_025
         #expect(try shortcoming(outcome) == "127.0.0.1:5: the server was gone at the end: 50 requests were never answered, 3025 never sent")
         #expect(try shortcoming(outcome, "--record", "f") == nil)
+    }
+
+    @Test func `a warm-up that took every request was reported as a load`() throws {
+        var outcome = LoadOutcome()
+        #expect(try shortcoming(outcome, "--requests", "500", "--warmup", "5s")?.contains("all 500 requests fell into the warm-up") == true)
+        #expect(try shortcoming(outcome, "--requests", "500") == nil)
+        outcome.tally.replies = [1, 0, 0]
+        #expect(try shortcoming(outcome, "--requests", "500", "--warmup", "5s") == nil)
+    }
+
+    @Test func `the kind of a refusal stood twice in its sentence`() {
+        let said = Array("OOM no memory left".utf8)
+        var refusals = RefusalCount()
+        refusals.count(said.span.bytes, kind: ByteRange(start: 0, count: 3), sentence: ByteRange(start: 0, count: 18))
+        #expect(refusals.first(.resp) == "OOM no memory left")
+    }
+
+    @Test func `a hard link was taken for another file`() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("larder-links-\(UInt64.random(in: 0...UInt64.max))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (file, link) = (folder.appendingPathComponent("acks"), folder.appendingPathComponent("page.html"))
+        try Data("acknowledged".utf8).write(to: file)
+        try FileManager.default.linkItem(at: file, to: link)
+        #expect(refusal("--check", file.path, "--report", link.path).contains("name the same file"))
+    }
+
+    @Test func `a lifetime in days was refused without a word on the units there are`() {
+        #expect(refusal("--ttl", "60d").contains("in h, m, s and ms"))
     }
 
     @Test func `a load of which every request was refused is no success`() throws {

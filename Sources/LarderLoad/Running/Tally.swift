@@ -101,8 +101,10 @@ package struct RefusalCount: Sendable {
         }
     }
 
-    /// Name and first sentence of the most frequent kind.
-    package func first(_ dialect: LoadDialect) -> String? { named(dialect).first.map { "\($0.name) \($0.sentence)" } }
+    /// Name and first sentence of the most frequent kind; the name once, where the sentence begins with it.
+    package func first(_ dialect: LoadDialect) -> String? {
+        named(dialect).first.map { $0.sentence.hasPrefix($0.name) ? $0.sentence : "\($0.name) \($0.sentence)" }
+    }
 
     /// Name, count and first sentence of each kind, the most frequent first.
     package func named(_ dialect: LoadDialect) -> [(name: String, count: Int, sentence: String)] {

@@ -48,7 +48,14 @@ struct LoadCommand: ParsableCommand {
         let report = try conductor.conduct()
         try format.write(LoadOutput(report))
         try outputs.write(report)
-        if let failure = Self.shortcoming(report, judging, location) { throw failure }
+        if let failure = Self.shortcoming(report, judging, location) ?? Self.warmedUpOnly(report, shape) { throw failure }
+    }
+
+    /// Whether the warm-up took every request that there was to be.
+    static func warmedUpOnly(_ report: LoadReport, _ shape: LoadShapeOptions) -> CommandFailure? {
+        guard let requests = shape.requests, shape.warmup > 0, report.outcome.tally.repliesTotal == 0 else { return nil }
+        return CommandFailure(
+            .failed, "nothing was measured: all \(requests) requests fell into the warm-up; ask for more with --requests, or for less --warmup")
     }
 
     /// Why a load that was carried out is no success.

@@ -138,7 +138,9 @@ struct LoadContentOptions: ParsableArguments {
                 "--key-length and --key-prefix: a key has at most \(KeyFormat.lengthMax) bytes of printable ASCII without spaces, and its number fits behind the prefix")
         }
         guard valueSizes != nil else { throw ValidationError("--values: \"\(values)\" is no distribution of sizes up to 64MiB") }
-        guard lifetimes != nil else { throw ValidationError("--ttl: \"\(ttl)\" is no distribution of lifetimes") }
+        guard lifetimes != nil else {
+            throw ValidationError("--ttl: \"\(ttl)\" is no distribution of lifetimes up to 876000h, in h, m, s and ms, such as 60s or 1440h")
+        }
         if let traceSpeed, !(traceSpeed > 0 && traceSpeed <= 1_000_000) { throw ValidationError("--trace-speed is above 0") }
         if traceSpeed != nil, trace == nil { throw ValidationError("--trace-speed goes with --trace") }
         guard (1...50_000_000).contains(traceRequests) else { throw ValidationError("--trace-requests is 1 to 50000000") }
@@ -201,9 +203,17 @@ struct LoadOutputOptions: ParsableArguments {
         var taken: [String: String] = [:]
         let files = [("--hdr", hdr), ("--report", report), ("--record", judging.record), ("--check", judging.check), ("--trace", trace)]
         for case (let name, let path?) in files {
-            let real = URL(fileURLWithPath: path).standardizedFileURL.resolvingSymlinksInPath().path
-            if let other = taken.updateValue(name, forKey: real) { throw ValidationError("\(other) and \(name) name the same file") }
+            if let other = taken.updateValue(name, forKey: Self.identity(path)) { throw ValidationError("\(other) and \(name) name the same file") }
         }
+    }
+
+    /// The same for every name of a file: its number, or where it will be.
+    private static func identity(_ path: String) -> String {
+        let real = URL(fileURLWithPath: path).standardizedFileURL.resolvingSymlinksInPath().path
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: real), let device = attributes[.systemNumber],
+            let number = attributes[.systemFileNumber]
+        else { return real }
+        return "\(device) \(number)"
     }
 }
 
