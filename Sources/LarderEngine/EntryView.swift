@@ -1,4 +1,4 @@
-// What a reader sees of an entry, where it lies, while the shard is locked.
+// What a reader sees of an entry, where it lies: while the shard is locked, or without believing it (Store+OptimisticReads.swift).
 
 import LarderBytes
 

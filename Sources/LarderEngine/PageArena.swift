@@ -25,6 +25,11 @@ typealias Reference = UInt32
     private static let searchWordsMax = 1_024
     /// How many units that were never handed out the kernel is asked to back ahead of their first use, at least.
     private static let unitsAhead = 64
+    /// With fewer units left that were never handed out, none are taken from others while the kernel works: twice as many as the longest
+    /// run that anybody asks for, which holds the largest value.
+    private static let unitsSpared = 2 * (Entry.valueBytesMax / unitBytes)
+    /// The kernel is asked for no less of a word.
+    private static let unitsWorthTaking = 8
     /// How many units are given back to the kernel at a time, that is without others being able to use them.
     private static let discardUnitsMax = 64
 
@@ -50,6 +55,7 @@ typealias Reference = UInt32
     private var populatedUnit = 1
     private var smallHint = 0
     private var dirtyHint = 0
+    private var freedHint = 0
     private var largeHint = 0
     private var dirtyLargeHint = 0
     private var trimHint = 0
@@ -154,10 +160,11 @@ typealias Reference = UInt32
         largeHint = min(largeHint, first / 64)
     }
 
-    /// Memory that the kernel backs comes first: to have it back takes time, and the caller holds a shard.
+    /// Memory that the kernel backs comes first: to have it back takes time, and the caller holds a shard. What is not found soon is not
+    /// waited for; the next search goes on from there.
     private func findAligned(_ units: Int) -> Int? {
         if unitsDirty.load(ordering: .relaxed) >= units {
-            let word = search(from: &dirtyHint) { unsafe Self.alignedRun(dirty[$0], units) != nil }
+            let word = search(from: &dirtyHint, atMost: Self.searchWordsMax) { unsafe Self.alignedRun(dirty[$0], units) != nil }
             if let word, let bit = Self.alignedRun(unsafe dirty[word], units) { return word * 64 + bit }
         }
         if freeBelowFresh >= units {
@@ -232,11 +239,11 @@ typealias Reference = UInt32
     }
 
     /// The first word at or after the hint whose number `matches`; the hint follows. Bounded while there is fresh memory.
-    private func search(from hint: inout Int, _ matches: (Int) -> Bool) -> Int? {
+    private func search(from hint: inout Int, atMost limit: Int = .max, _ matches: (Int) -> Bool) -> Int? {
         let words = (freshUnit + 63) / 64
         let bound = freshUnit < unitCount ? min(words, Self.searchWordsMax) : words
         var word = hint < words ? hint : 0
-        for _ in 0..<bound {
+        for _ in 0..<min(bound, limit) {
             if matches(word) {
                 hint = word
                 return word
@@ -334,10 +341,12 @@ typealias Reference = UInt32
     /// Takes units that are free and that the kernel does not back, so that nobody uses them meanwhile: those of one word, or of a
     /// large page. None where that could leave another without any.
     private func takeFreed() -> (first: Int, count: Int)? {
-        guard unitCount - freshUnit >= 2 * Pages.alignment / Self.unitBytes else { return nil }
+        guard unitCount - freshUnit >= Self.unitsSpared else { return nil }
         let whole = freshUnit / 64
-        var hint = min(smallHint, whole)
-        guard let word = search(from: &hint, { unsafe ~(used[$0] | dirty[$0]) != 0 && $0 < whole }) else { return nil }
+        let found = search(from: &freedHint) {
+            unsafe $0 < whole && (~(used[$0] | dirty[$0])).nonzeroBitCount >= Self.unitsWorthTaking
+        }
+        guard let word = found else { return nil }
         let wordsPerPage = Pages.alignment / Self.unitBytes / 64
         let page = word / wordsPerPage * wordsPerPage
         var (first, count) = (page * 64, wordsPerPage * 64)

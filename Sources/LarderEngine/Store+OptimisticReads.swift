@@ -6,7 +6,8 @@
 //
 // Unsafe, and sound because: the arena's addresses stay mapped, and none outside of it is looked at; every word is loaded once;
 // a length is believed, and a value shown to the caller, only when nothing has changed since the look began; and whoever
-// changes anything of a shard, or gives back or takes memory for it, holds its lock for changes.
+// changes anything of a shard, or gives back or takes memory for it, holds its lock for changes. One byte is written without that: a
+// read with the lock notes a use among the flags, which says nothing of where anything lies.
 
 import CLarderIntrinsics
 import LarderBytes

@@ -4,7 +4,7 @@
 //
 // Unsafe, and sound because the shards lie in one block of memory that lives as long as the store, a shard's number is a
 // hash's upper bits and so in range, and a shard is touched only between `lock` and `unlock`. What others look at meanwhile, its lock and the hint where its table
-// is, lies before it and not in it.
+// is, lies beside it and not in it; and who reads without the lock has a file of its own for that (Store+OptimisticReads.swift).
 
 import CLarderIntrinsics
 import LarderBytes

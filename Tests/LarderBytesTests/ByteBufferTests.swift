@@ -76,12 +76,23 @@ import Testing
         }
     }
 
+    /// From 1,536 bytes on three runs are summed side by side.
+    @Test func `long runs, and what is left behind them, agree as well`() {
+        let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 3 &+ $0) }
+        for count in Array(1_500..<1_560) + Array(3_060..<3_090) + [4_607, 4_608, 4_609, 6_143, 9_999, 10_000] {
+            let span = bytes.span.bytes.slice(0, count)
+            #expect(Checksum.of(span) == Checksum.withoutInstruction(span), "\(count) bytes")
+        }
+    }
+
     @Test func `pieces give the same as the whole`() {
-        let bytes = (0..<1_000).map { UInt8(truncatingIfNeeded: $0 &* 13) }
-        var checksum = Checksum()
-        checksum.update(bytes.span.bytes.slice(0, 333))
-        checksum.update(bytes.span.bytes.slice(333, 667))
-        #expect(checksum.value == Checksum.of(bytes.span.bytes))
+        let bytes = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 &* 13) }
+        for cut in [0, 1, 333, 1_535, 1_536, 1_537, 4_099, 8_464, 9_999] {
+            var checksum = Checksum()
+            checksum.update(bytes.span.bytes.slice(0, cut))
+            checksum.update(bytes.span.bytes.slice(cut, 10_000 - cut))
+            #expect(checksum.value == Checksum.withoutInstruction(bytes.span.bytes), "cut at \(cut)")
+        }
     }
 }
 

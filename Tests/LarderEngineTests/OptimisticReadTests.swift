@@ -73,6 +73,20 @@ import Testing
         #expect(Self.look(bench, "flushed") == nil)
     }
 
+    @Test func `nothing is seen of a namespace that was dropped, nor of it in the one that has its slot`() {
+        let bench = StoreBench()
+        let first = bench.makeNamespace("first")
+        Self.put(bench, "key", [1], in: first)
+        #expect(Self.look(bench, "key", in: first) == [1])
+        _ = bench.store.dropNamespace(first, now: bench.now)
+        #expect(Self.look(bench, "key", in: first) == nil)
+        bench.drain()
+        bench.settle()
+        let second = bench.makeNamespace("another")
+        #expect(Self.look(bench, "key", in: second) == nil)
+        #expect(Self.look(bench, "key", in: first) == nil)
+    }
+
     @Test func `a use is noted until there is nothing left to note`() {
         let bench = StoreBench(eviction: .s3fifo, bytesMax: 1 << 20)
         Self.put(bench, "key", [7])

@@ -30,7 +30,7 @@ static inline void larder_pause(void) {
 /// Whether `larder_crc32c` may be called on this processor.
 static inline int larder_has_crc32c(void) {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
+    return __builtin_cpu_supports("sse4.2") != 0;
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
     return 1;
 #else
@@ -72,12 +72,13 @@ static inline uint64_t larder_crc32c_blocks(uint64_t crc, const uint8_t **bytes,
 /// CRC-32C (Castagnoli) of `count` bytes, continuing from `crc`, which is the raw register: callers invert it
 /// before the first and after the last call. Only when `larder_has_crc32c()`.
 #if defined(__x86_64__)
-__attribute__((target("sse4.2,pclmul")))
+__attribute__((target("sse4.2")))
 #endif
 static inline uint32_t larder_crc32c(uint32_t crc, const void *bytes, size_t count) {
     const uint8_t *p = (const uint8_t *)bytes;
 #if defined(__x86_64__)
-    uint64_t wide = larder_crc32c_blocks(crc, &p, &count);
+    uint64_t wide = crc;
+    if (count >= 1536 && __builtin_cpu_supports("pclmul")) wide = larder_crc32c_blocks(crc, &p, &count);
     while (count >= 8) {
         uint64_t word;
         memcpy(&word, p, 8);
