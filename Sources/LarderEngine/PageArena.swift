@@ -98,9 +98,6 @@ typealias Reference = UInt32
         (pages.byteCount / unitBytes / 8 + 4_095) & ~4_095
     }
 
-    /// How many bytes of addresses there are, from the first to the last.
-    @inline(__always) var bytesReserved: Int { unitCount &* Self.unitBytes }
-
     // MARK: References
 
     /// The address that `reference` stands for.
@@ -442,8 +439,8 @@ typealias Reference = UInt32
     /// How many free units the kernel may still hold memory for.
     package var unitsUntrimmed: Int { unitsDirty.load(ordering: .relaxed) }
     package var bytesInUse: Int { unitsInUse * Self.unitBytes }
-    /// How much there is in all.
-    package var byteCount: Int { pages.byteCount }
+    /// How much there is in all, from the first address to the last.
+    package var byteCount: Int { unitCount &* Self.unitBytes }
 
     /// Asserts that the bitmaps agree with the counts and with the owners.
     package func checkInvariants() {

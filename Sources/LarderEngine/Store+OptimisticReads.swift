@@ -68,7 +68,7 @@ extension Store {
             while matches != 0 {
                 let reference = unsafe BucketArray.sightReference(bucket, matches.trailingZeroBitCount)
                 matches &= matches &- 1
-                guard Int(reference) &* PageArena.granuleBytes <= arena.bytesReserved &- Entry.bytesSighted else { return nil }
+                guard Int(reference) &* PageArena.granuleBytes <= arena.byteCount &- Entry.bytesSighted else { return nil }
                 let base = unsafe UnsafeRawPointer(arena.address(reference))
                 guard let entry = unsafe Entry.sight(base, key, namespaceSlot: namespace.slot) else { continue }
                 guard entry.lsn > namespace.flushLSN, !entry.deadline.isDue(now),
