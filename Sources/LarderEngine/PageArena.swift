@@ -152,8 +152,7 @@ typealias Reference = UInt32
         for unit in first..<(first + units) { unsafe owners[unit].store(0, ordering: .relaxed) }
         mark(first, units, used: false)
         if units <= Self.alignedUnitsMax { smallHint = min(smallHint, first / 64) }
-        dirtyHint = min(dirtyHint, first / 64)
-        dirtyLargeHint = min(dirtyLargeHint, first / 64)
+        lowerBackedHints(to: first / 64)
         largeHint = min(largeHint, first / 64)
     }
 
@@ -271,6 +270,18 @@ typealias Reference = UInt32
         return starts == 0 ? nil : starts.trailingZeroBitCount
     }
 
+    /// Where the lowest set bits are that stand together; there is one.
+    private static func lowestRun(_ bits: UInt64) -> (start: Int, count: Int) {
+        let start = bits.trailingZeroBitCount
+        return (start, min((~(bits >> UInt64(start))).trailingZeroBitCount, 64 - start))
+    }
+
+    /// Has searches for backed memory begin no later than at this word.
+    private func lowerBackedHints(to word: Int) {
+        dirtyHint = min(dirtyHint, word)
+        dirtyLargeHint = min(dirtyLargeHint, word)
+    }
+
     private func takeFresh(_ units: Int, alignment: Int) -> Int? {
         let first = (freshUnit + alignment - 1) / alignment * alignment
         guard units <= unitCount - first else { return nil }
@@ -330,8 +341,7 @@ typealias Reference = UInt32
         lock.lock()
         mark(first, count, used: false)
         smallHint = min(smallHint, first / 64)
-        dirtyHint = min(dirtyHint, first / 64)
-        dirtyLargeHint = min(dirtyLargeHint, first / 64)
+        lowerBackedHints(to: first / 64)
         lock.unlock()
     }
 
@@ -348,10 +358,8 @@ typealias Reference = UInt32
         let page = word / wordsPerPage * wordsPerPage
         var (first, count) = (page * 64, wordsPerPage * 64)
         if page + wordsPerPage > whole || !(page..<(page + wordsPerPage)).allSatisfy({ unsafe used[$0] | dirty[$0] == 0 }) {
-            let free = unsafe ~(used[word] | dirty[word])
-            first = word * 64 + free.trailingZeroBitCount
-            count = (~(free >> UInt64(free.trailingZeroBitCount))).trailingZeroBitCount
-            count = min(count, 64 - free.trailingZeroBitCount)
+            let run = Self.lowestRun(unsafe ~(used[word] | dirty[word]))
+            (first, count) = (word * 64 + run.start, run.count)
         }
         mark(first, count, used: true)
         return (first, count)
@@ -401,11 +409,11 @@ typealias Reference = UInt32
         for _ in 0..<min(words, Self.searchWordsMax) {
             let bits = unsafe dirty[word]
             if bits != 0 {
-                let start = bits.trailingZeroBitCount
-                let count = min((~(bits >> UInt64(start))).trailingZeroBitCount, 64 - start, unitsMax)
+                let run = Self.lowestRun(bits)
+                let (first, count) = (word * 64 + run.start, min(run.count, unitsMax))
                 trimHint = word
-                mark(word * 64 + start, count, used: true)
-                return (word * 64 + start, count)
+                mark(first, count, used: true)
+                return (first, count)
             }
             word = word + 1 < words ? word + 1 : 0
         }
